@@ -1,0 +1,95 @@
+# One command per wish; each makes what it needs from Python >= 3.11 alone, and a second call finds it made.
+#   PYTHON=python3.13   another interpreter        TESTS=tests/domain   some of the tests
+#   WORKERS=4           test processes             ARGS="-x -k window"  more arguments for the command
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+WORKERS ?= 2
+TESTS ?= tests
+ARGS ?=
+# .venv holds the sources as they stand and all tools: one environment for running and developing, because the tools
+# are small beside Airflow. .venv-test holds the built wheel instead, so that packaging errors show as failing tests.
+VENV ?= .venv
+TEST_VENV ?= .venv-test
+
+MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "old")' 2>/dev/null)
+LIBRARIES := pyproject.toml scripts/environment.py $(wildcard constraints/*.txt)
+# Folders are in the list too: a removed file changes its folder's time.
+SOURCES := $(shell find plugins/ddb_export -name __pycache__ -prune -o -print) README.md LICENSE
+TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.py tests)
+ENVIRONMENT := $(PYTHON) scripts/environment.py
+PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
+
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench wheel constraints clean python
+
+help: ## Show this list.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+venv: $(VENV)/.ready-$(MINOR) ## Make .venv with the provider and all tools (.venv/bin/ddb-export).
+
+test: $(TEST_VENV)/.wheel-$(MINOR) ## Run the tests, without the slow ones, against the built wheel.
+	@$(PYTEST) -m "not slow" $(ARGS) $(TESTS)
+
+test-slow: $(TEST_VENV)/.wheel-$(MINOR) ## Run the slow tests against the built wheel.
+	@$(PYTEST) -m slow $(ARGS) $(TESTS) || [ $$? -eq 5 ] # 5: none of these tests is slow
+
+lint: lint-ruff lint-types lint-layers ## Check format, style, types and layers, as pre-commit does.
+
+lint-ruff: venv
+	@$(VENV)/bin/ruff format --check --quiet --output-format concise || { echo "error: not formatted. Remedy: make format" >&2; exit 1; }
+	@$(VENV)/bin/ruff check --quiet --output-format concise
+	@echo "ruff: ok"
+
+lint-types: venv
+	@$(VENV)/bin/mypy --no-error-summary $(TYPED)
+	@echo "mypy: ok"
+
+lint-layers: venv
+	@mkdir -p build
+	@PYTHONPATH=plugins $(VENV)/bin/lint-imports --no-logo --cache-dir build/import-linter >build/layers.log || { cat build/layers.log; exit 1; }
+	@echo "import-linter: ok"
+
+format: venv ## Format the sources and correct what ruff can.
+	@$(VENV)/bin/ruff format --quiet
+	@$(VENV)/bin/ruff check --fix --quiet
+
+demo: venv ## Run real flights through DynamoDB, Airflow and Athena on this machine.
+	@$(VENV)/bin/python -m demo $(ARGS)
+
+aws: python ## Start the local AWS (ARGS="--port 4566").
+	@exec $(PYTHON) -m local_aws $(ARGS)
+
+bench: venv ## Measure conversion and verification.
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+wheel: $(TEST_VENV)/.wheel-$(MINOR) ## Build the wheel into build/dist.
+	@ls build/dist/*.whl
+
+constraints: ## Write constraints/ anew with the newest versions (needs uv).
+	@scripts/lock.sh $(ARGS)
+
+clean: ## Remove what was made, environments too.
+	@rm -rf build $(VENV) $(TEST_VENV) local_aws/.venv .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@case "$(MINOR)" in \
+	  "") echo "error: $(PYTHON): does not run. Remedy: install Python >= 3.11, or name one: make PYTHON=/path/to/python3" >&2; exit 1;; \
+	  old) echo "error: $(PYTHON): is older than 3.11. Remedy: name a newer one: make PYTHON=/path/to/python3" >&2; exit 1;; \
+	esac
+
+$(VENV)/.ready-$(MINOR): $(LIBRARIES) | python
+	@$(ENVIRONMENT) $(VENV) --libraries --provider editable
+	@touch $@
+
+$(TEST_VENV)/.ready-$(MINOR): $(LIBRARIES) | python
+	@$(ENVIRONMENT) $(TEST_VENV) --libraries
+	@touch $@
+
+$(TEST_VENV)/.wheel-$(MINOR): $(TEST_VENV)/.ready-$(MINOR) $(SOURCES)
+	@$(ENVIRONMENT) $(TEST_VENV) --provider wheel
+	@touch $@

@@ -1,0 +1,77 @@
+"""Measures conversion against the peer in one run: ``python -m benchmarks.conversion``.
+
+Each round runs both, one after the other, in processes of their own on one core, because a machine drifts:
+only figures of one run compare. Timed from the data file to the finished Parquet file, interpreter start,
+verification and schema discovery included. Prints a table; MB are of uncompressed JSON, medians over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.data_sets import DATA_SETS, write_data_file
+
+CONTENDERS = {"ddb_export": "benchmarks.convert_file", "boto3 peer": "benchmarks.peer_boto3"}
+
+
+def run(module: str, source: Path, destination: Path) -> tuple[float, float]:
+    """Run one contender.
+
+    :returns: seconds, and the largest peak of memory of any contender so far in MiB.
+    """
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", module, str(source), str(destination)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
+    """Print the rows of one data set."""
+    source = folder / f"{name}.json.gz"
+    items = write_data_file(name, source, mebibytes)
+    with gzip.open(source) as lines:
+        megabytes = sum(len(line) for line in lines) / 1e6
+    seconds: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
+    peaks: dict[str, float] = {}
+    for _ in range(rounds):
+        for contender, module in CONTENDERS.items():
+            duration, peak = run(module, source, folder / "out.parquet")
+            seconds[contender].append(duration)
+            peaks.setdefault(contender, peak)
+    slowest = statistics.median(seconds["boto3 peer"])
+    for contender, durations in seconds.items():
+        median = statistics.median(durations)
+        print(
+            f"{name:8} {items:>8} items {megabytes:6.0f} MB  {contender:11} {median:7.2f} s "
+            f"{megabytes / median:7.1f} MB/s  {slowest / median:5.2f}x  peak <= {peaks[contender]:.0f} MiB"
+        )
+
+
+def main() -> None:
+    """Measure all data sets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mebibytes", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as folder:
+        for name in DATA_SETS:
+            measure(name, options.mebibytes, options.rounds, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

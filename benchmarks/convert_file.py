@@ -1,0 +1,61 @@
+"""One process that converts one data file from verification to Parquet, and prints time and peak memory as JSON.
+
+``python -m benchmarks.convert_file orders.json.gz out.parquet`` prints ``{"rows", "quarantined",
+"scan_seconds", "convert_seconds", "seconds", "peak_rss_mebibytes"}``; the peak is of the whole process, Python and pyarrow included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from ddb_export.conversion.parquet import convert_data_file
+from ddb_export.conversion.scan import scan_data_file
+from ddb_export.domain.schema import SchemaDocument
+
+
+def convert(source: Path, destination: Path) -> dict[str, float]:
+    """Scan, decide the schema, convert."""
+    started = time.perf_counter()
+    with source.open("rb") as stream:
+        scanned = scan_data_file(stream, "FULL_EXPORT")
+    schema = SchemaDocument().extend(scanned.statistics)
+    scan_seconds = time.perf_counter() - started
+    with source.open("rb") as stream:
+        converted = convert_data_file(
+            stream, export_type="FULL_EXPORT", schema=schema, table_id="benchmark", destination=destination
+        )
+    seconds = time.perf_counter() - started
+    if converted.digest != scanned.digest:
+        raise SystemExit("the file changed between scan and conversion")
+    return {
+        "rows": converted.rows,
+        "quarantined": converted.quarantined,
+        "scan_seconds": round(scan_seconds, 3),
+        "convert_seconds": round(seconds - scan_seconds, 3),
+        "seconds": round(seconds, 3),
+        "peak_rss_mebibytes": peak_rss_mebibytes(),
+    }
+
+
+def peak_rss_mebibytes() -> float:
+    """Peak resident memory of this process in MiB (``ru_maxrss`` is KiB on Linux and bytes on macOS)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1 << 20), 1)
+
+
+def main() -> None:
+    """Convert one data file and print the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("destination", type=Path)
+    options = parser.parse_args()
+    print(json.dumps(convert(options.source, options.destination)))
+
+
+if __name__ == "__main__":
+    main()

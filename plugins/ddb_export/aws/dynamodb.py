@@ -1,0 +1,144 @@
+"""The gateway to DynamoDB: one method per action, domain types in and out, AWS's refusals as our own errors.
+
+No policy and no loops live here, and no method reads items: exporting needs no permission on the table's data. The client comes from
+outside (an Airflow hook, or the command line), with retries and credentials set there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.aws.errors import aws_errors
+from ddb_export.domain.export import (
+    ExportDescription,
+    ExportFormat,
+    ExportRequest,
+    ExportStatus,
+    ExportType,
+    ExportViewType,
+)
+from ddb_export.domain.plan import PointInTimeRecovery, TableIdentity
+from ddb_export.domain.utc import require_utc
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+
+class DynamoDBGateway:
+    """DynamoDB's tables and exports, as one account and region sees them.
+
+    :param client: a boto3 DynamoDB client.
+    """
+
+    def __init__(self, client: BaseClient) -> None:
+        self._client: Any = client
+
+    def identify(self, table: str) -> TableIdentity:
+        """Return which table stands behind a name or ARN.
+
+        :raises TableMissingError: there is none.
+        """
+        description = self._call("describe_table", table, TableName=table)["Table"]
+        return TableIdentity(description["TableArn"], description["TableId"])
+
+    def recovery(self, table: str) -> tuple[PointInTimeRecovery, datetime]:
+        """Return the table's recovery window, and AWS's time as the answer's Date header gives it.
+
+        AWS always reports ContinuousBackupsStatus as ENABLED; what counts is PointInTimeRecoveryStatus.
+
+        :raises TableMissingError: there is no such table.
+        """
+        answer = self._call("describe_continuous_backups", table, TableName=table)
+        status = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+        recovery = PointInTimeRecovery(
+            enabled=status.get("PointInTimeRecoveryStatus") == "ENABLED",
+            earliest=_utc(status.get("EarliestRestorableDateTime")),
+            latest=_utc(status.get("LatestRestorableDateTime")),
+            period=timedelta(days=days) if (days := status.get("RecoveryPeriodInDays")) else None,
+        )
+        return recovery, answer_time(answer)
+
+    def ttl_attribute(self, table: str) -> str | None:
+        """Return the name of the TTL attribute, None while TTL is off."""
+        description = self._call("describe_time_to_live", table, TableName=table)["TimeToLiveDescription"]
+        if description.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
+            return str(description["AttributeName"])
+        return None
+
+    def start_export(self, request: ExportRequest, client_token: str) -> ExportDescription:
+        """Ask for an export; with a token that DynamoDB knows, get the export that it started first.
+
+        :raises PointInTimeRecoveryError: recovery is off, or does not reach the times asked for.
+        :raises TableMissingError: no such table. :raises PermissionDeniedError: not allowed.
+        :raises ExportThrottledError: to be tried again later. :raises ExportRefusedError: any other refusal.
+        """
+        answer = self._call("export_table_to_point_in_time", request.table_arn, **request.to_api(client_token))
+        return describe(answer["ExportDescription"])
+
+    def describe_export(self, export_arn: str) -> ExportDescription:
+        """Return what DynamoDB says of an export.
+
+        :raises ExportRefusedError: DynamoDB does not know it (any more).
+        """
+        return describe(self._call("describe_export", export_arn, ExportArn=export_arn)["ExportDescription"])
+
+    def list_exports(self, table_arn: str) -> Iterator[str]:
+        """Yield the ARNs of the table's exports of the last 90 days, newest first."""
+        token: dict[str, str] = {}
+        while True:
+            answer = self._call("list_exports", table_arn, TableArn=table_arn, MaxResults=25, **token)
+            yield from (summary["ExportArn"] for summary in answer.get("ExportSummaries", ()))
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def _call(self, operation: str, thing: str, **parameters: Any) -> dict[str, Any]:
+        with aws_errors(thing):
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        return answer
+
+
+def answer_time(answer: Mapping[str, Any]) -> datetime:
+    """Return AWS's time from the Date header of an answer (whole seconds, UTC); the worker's clock without one."""
+    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
+
+
+def describe(description: Mapping[str, Any]) -> ExportDescription:
+    """Turn AWS's ExportDescription into ours.
+
+    ExportType is missing where the request did not name it; then it is FULL_EXPORT.
+    """
+    incremental = description.get("IncrementalExportSpecification") or {}
+    view = incremental.get("ExportViewType")
+    return ExportDescription(
+        export_arn=description["ExportArn"],
+        status=ExportStatus(description["ExportStatus"]),
+        table_arn=description.get("TableArn"),
+        table_id=description.get("TableId"),
+        export_type=ExportType(description.get("ExportType") or ExportType.FULL_EXPORT),
+        export_format=ExportFormat(description.get("ExportFormat") or ExportFormat.DYNAMODB_JSON),
+        export_time=_utc(description.get("ExportTime")),
+        start=_utc(incremental.get("ExportFromTime")),
+        end=_utc(incremental.get("ExportToTime")),
+        view=ExportViewType(view) if view else None,
+        bucket=description.get("S3Bucket"),
+        s3_prefix=description.get("S3Prefix"),
+        bucket_owner=description.get("S3BucketOwner"),
+        client_token=description.get("ClientToken"),
+        start_time=_utc(description.get("StartTime")),
+        end_time=_utc(description.get("EndTime")),
+        item_count=description.get("ItemCount"),
+        billed_bytes=description.get("BilledSizeBytes"),
+        manifest_key=description.get("ExportManifest"),
+        failure_code=description.get("FailureCode"),
+        failure_message=description.get("FailureMessage"),
+        filtered=bool(description.get("FilterSpecification")),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return require_utc(moment) if moment else None

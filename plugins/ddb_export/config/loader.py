@@ -1,0 +1,263 @@
+"""Reads a folder of YAML files into tables, and keeps what is wrong with one file away from the others.
+
+A file holds one table (a mapping), or ``tables:`` (a list) with ``defaults:`` for them. ``_defaults.yaml``
+holds defaults for all files of the folder. Folder, file, table: the later one wins, key by key, within the
+block ``athena`` too. A top-level key that begins with ``x-`` may hold anchors.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple, overload
+
+from pydantic import ValidationError
+
+from ddb_export.config.explain import Location, explain
+from ddb_export.config.model import TableConfiguration
+from ddb_export.config.problems import InvalidFileError, Problem, ProblemError, kind, nearest
+from ddb_export.config.yaml_source import Entry, Located, read_yaml
+from ddb_export.exceptions import ConfigurationError
+
+DEFAULTS_FILES = ("_defaults.yaml", "_defaults.yml")
+_FILE_KEYS = ("defaults", "tables")
+_NOT_SHARED = ("table", "name")
+
+
+class LoadedTables(NamedTuple):
+    """What a folder holds: the tables that can be used, and one error for each file that cannot in full."""
+
+    tables: tuple[TableConfiguration, ...]
+    errors: tuple[ConfigurationError, ...]
+
+
+@dataclass(frozen=True)
+class _Declared:
+    table: TableConfiguration
+    place: Located
+
+
+@overload
+def load_tables(folder: Path, on_error: Literal["raise"] = "raise") -> tuple[TableConfiguration, ...]: ...
+@overload
+def load_tables(folder: Path, on_error: Literal["collect"]) -> LoadedTables: ...
+def load_tables(
+    folder: Path, on_error: Literal["raise", "collect"] = "raise"
+) -> tuple[TableConfiguration, ...] | LoadedTables:
+    """Read all tables that are declared in the ``*.yaml`` and ``*.yml`` files of a folder.
+
+    Files are read in the order of their names; subfolders and names that begin with a dot are left out.
+
+    :param folder: the folder; its name begins the place that errors give.
+    :param on_error: ``raise`` for all or nothing; ``collect`` to get the tables that are right together with
+        the errors. Two tables that would share a name or a folder are both left out, for nobody can tell
+        which one owns the lake.
+    :return: the tables in the order of their declaration; with ``collect`` :class:`LoadedTables`, whose
+        errors are one :class:`InvalidFileError` per file.
+    :raises ConfigurationError: with ``raise``, the first problem in one line, as ``path:line:column: cause.
+        Remedy: …``; its attribute ``errors`` (:class:`InvalidFileError`) holds all problems of all files.
+    """
+    problems: list[Problem] = []
+    declared: list[_Declared] = []
+    try:
+        files, defaults_file = _files(folder)
+    except ConfigurationError as error:
+        if on_error == "raise":
+            raise
+        return LoadedTables((), (error,))
+    try:
+        defaults = _folder_defaults(defaults_file)
+    except ProblemError as found:
+        # Without its defaults no table is what its author meant.
+        files, defaults = [], None
+        problems.append(found.problem)
+    for file in files:
+        try:
+            found_tables, found_problems = _read_file(file, defaults)
+        except ProblemError as found:
+            problems.append(found.problem)
+        else:
+            declared += found_tables
+            problems += found_problems
+    declared, collisions = _without_collisions(declared)
+    problems += collisions
+    if problems and on_error == "raise":
+        raise InvalidFileError.of(problems)
+    tables = tuple(one.table for one in declared)
+    return LoadedTables(tables, _errors_by_file(problems)) if on_error == "collect" else tables
+
+
+def _errors_by_file(problems: Iterable[Problem]) -> tuple[ConfigurationError, ...]:
+    by_file: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        by_file[problem.path].append(problem)
+    return tuple(InvalidFileError.of(by_file[path]) for path in sorted(by_file))
+
+
+def _files(folder: Path) -> tuple[list[Path], Path | None]:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        remedy = "create the folder, or set DDB_EXPORT_TABLES_DIR to the folder of your tables"
+        raise ConfigurationError(f"folder {folder}", f"cannot be read ({reason})", remedy) from None
+    yaml_names = [name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+    defaults = [name for name in yaml_names if name in DEFAULTS_FILES]
+    if len(defaults) > 1:
+        raise ConfigurationError(f"folder {folder}", f"holds both {' and '.join(defaults)}", "keep one of them")
+    tables = [folder / name for name in yaml_names if name not in DEFAULTS_FILES]
+    return tables, folder / defaults[0] if defaults else None
+
+
+def _folder_defaults(file: Path | None) -> Located | None:
+    content = read_yaml(file) if file else None
+    return None if content is None else _checked_defaults(content)
+
+
+def _checked_defaults(content: Located) -> Located | None:
+    if content.value is None:
+        return None
+    if content.entries is None:
+        raise ProblemError(
+            content.problem(f"the defaults are {kind(content.value)}", "write a mapping of keys to their defaults")
+        )
+    for key, entry in content.entries.items():
+        if key in _NOT_SHARED:
+            raise ProblemError(entry.key.problem(f"'{key}' cannot have a default", "write it at each table"))
+    return content
+
+
+def _read_file(file: Path, defaults: Located | None) -> tuple[list[_Declared], list[Problem]]:
+    content = read_yaml(file)
+    if content is None or content.value is None:
+        return [], []
+    if content.entries is None:
+        raise ProblemError(
+            content.problem(
+                f"the file holds {kind(content.value)}",
+                "write the keys of one table, or 'tables:' and a list",
+            )
+        )
+    if "tables" in content.entries or "defaults" in content.entries:
+        layers, tables = _several_tables(content)
+    else:
+        layers, tables = None, [content]
+    declared: list[_Declared] = []
+    problems: list[Problem] = []
+    for table in tables:
+        found, wrong = _read_table(_layered(_layered(defaults, layers), table))
+        declared += [_Declared(found, table)] if found else []
+        problems += wrong
+    return declared, problems
+
+
+def _several_tables(content: Located) -> tuple[Located | None, list[Located]]:
+    entries = content.entries or {}
+    for key, entry in entries.items():
+        if key not in _FILE_KEYS and not key.startswith("x-"):
+            near = nearest(key, _FILE_KEYS)
+            remedy = f"write '{near}'" if near else "move it below 'defaults', or into a table of the list 'tables'"
+            raise ProblemError(entry.key.problem(f"unknown key '{key}' beside 'tables'", remedy))
+    if "tables" not in entries:
+        raise ProblemError(content.problem("the file has defaults but no tables", "add the list 'tables'"))
+    listed = entries["tables"].value
+    if listed.items is None:
+        raise ProblemError(
+            listed.problem(f"'tables' is {kind(listed.value)}", "write a list, each item beginning with '- table: '")
+        )
+    for item in listed.items:
+        if item.entries is None:
+            raise ProblemError(
+                item.problem(f"a table of the list is {kind(item.value)}", "write it as '- table: NAME'")
+            )
+    defaults = entries.get("defaults")
+    return _checked_defaults(defaults.value) if defaults else None, listed.items
+
+
+def _layered(lower: Located | None, upper: Located | None) -> Located:
+    """``upper`` over ``lower``, key by key; each entry keeps the place where it was written."""
+    if lower is None or lower.entries is None or upper is None or upper.entries is None:
+        found = upper or lower
+        return found if found is not None else Located({}, "", 1, 1)
+    entries = dict(lower.entries)
+    for key, entry in upper.entries.items():
+        below = entries.get(key)
+        entries[key] = Entry(entry.key, _layered(below.value, entry.value)) if below else entry
+    return replace(upper, value=entries)
+
+
+def _read_table(content: Located) -> tuple[TableConfiguration | None, list[Problem]]:
+    try:
+        return TableConfiguration.model_validate(_plain(content)), []
+    except ValidationError as error:
+        explained = explain(TableConfiguration, error, lambda location: _find(content, location)[1].written)
+    problems = []
+    for found in explained:
+        key, value = _find(content, found.location)
+        place = key if found.at == "key" else value
+        problems.append(place.problem(found.cause, found.remedy))
+    return None, problems
+
+
+def _plain(located: Located, key: str = "") -> object:
+    if located.entries is not None:
+        return {name: _plain(entry.value, name) for name, entry in located.entries.items()}
+    if located.items is not None:
+        return [_plain(item) for item in located.items]
+    if key == "bucket_owner" and isinstance(located.value, int) and located.written:
+        # YAML 1.1 reads 012345670123 as octal; an account id is what was written, leading zero included.
+        return located.written if located.written.isdigit() else located.value
+    return located.value
+
+
+def _find(content: Located, location: Location) -> tuple[Located, Located]:
+    """The key and the value at a location, or the deepest ones on the way that were written."""
+    key = value = content
+    for part in location:
+        if value.entries is not None and part in value.entries:
+            entry = value.entries[str(part)]
+            key, value = entry.key, entry.value
+        elif value.items is not None and isinstance(part, int) and part < len(value.items):
+            key = value = value.items[part]
+        else:
+            break
+    return key, value
+
+
+def _without_collisions(declared: list[_Declared]) -> tuple[list[_Declared], list[Problem]]:
+    problems: list[Problem] = []
+    colliding: set[int] = set()
+
+    def collide(first: _Declared, second: _Declared, what: str) -> None:
+        for one, other in ((first, second), (second, first)):
+            colliding.add(id(one))
+            place = (one.place.entries or {}).get("name") or (one.place.entries or {}).get("table")
+            at = place.value if place else one.place
+            cause = f"table '{one.table.name}' would share {what} with table '{other.table.name}' in {_line(other)}"
+            problems.append(at.problem(cause, "give one of them another 'name'"))
+
+    names: dict[str, _Declared] = {}
+    for one in declared:
+        shared = [(name, names[name]) for name in one.table.glue_tables.values() if name in names]
+        for other in {id(other): other for _, other in shared}.values():
+            if one.table.name == other.table.name:
+                collide(one, other, f"the DAG '{one.table.dag_id}'")
+            else:
+                name = next(name for name, owner in shared if owner is other)
+                collide(one, other, f"the Glue table '{name}'")
+        for name in one.table.glue_tables.values():
+            names.setdefault(name, one)
+    folders = {f"{one.table.lake_uri}/": one for one in declared}
+    for uri, one in folders.items():
+        parts = uri.split("/")
+        for length in range(4, len(parts) - 1):
+            outer = folders.get("/".join(parts[:length]) + "/")
+            if outer is not None and outer is not one:
+                collide(one, outer, f"the folder {outer.table.lake_uri}/")
+    return [one for one in declared if id(one) not in colliding], problems
+
+
+def _line(declared: _Declared) -> str:
+    return f"{declared.place.path}:{declared.place.line}"

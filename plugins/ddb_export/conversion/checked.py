@@ -1,0 +1,205 @@
+"""Decoded lines → checked payloads by attribute and type tag, from which statistics and columns follow."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from ddb_export.conversion.payloads import (
+    InvalidPayloadsError,
+    NestedValues,
+    Numbers,
+    binaries,
+    check_nulls,
+    check_sets,
+    count_members,
+)
+from ddb_export.conversion.statistics_collector import StatisticsCollector
+from ddb_export.conversion.typed_lines import Images, LineDecoder, Run, Slot
+
+
+class CheckedPayloads:
+    """The payloads of one attribute and type tag, one per row, all of them valid.
+
+    :ivar payloads: per row, ``None`` where the row has no such value; of ``L`` and ``M`` the JSON text.
+    :ivar count: rows that have one.
+    :ivar members: JSON object members inside of them.
+    :ivar numbers: of ``N``, and of the elements of ``NS``, their measure.
+    :ivar bytes: of ``B``, and of the elements of ``BS``, their bytes.
+    :ivar nested: of ``L`` and ``M``, the parsed values.
+    :raises InvalidPayloadsError: with the rows whose payload is invalid.
+    """
+
+    __slots__ = ("bytes", "count", "members", "nested", "numbers", "payloads", "tag")
+
+    def __init__(self, tag: str, payloads: list[Any]) -> None:
+        self.tag = tag
+        self.payloads = payloads
+        self.count = len(payloads) - payloads.count(None)
+        self.members = 0
+        self.numbers: Numbers | None = None
+        self.bytes: list[bytes | None] | None = None
+        self.nested: NestedValues | None = None
+        if tag == "N":
+            self.numbers = Numbers(payloads)
+        elif tag == "B":
+            self.bytes = binaries(payloads)
+        elif tag in ("SS", "NS", "BS"):
+            self._check_set()
+        elif tag in ("L", "M"):
+            self.nested = NestedValues(tag, payloads)
+            self.members = self.nested.members
+        elif tag == "NULL":
+            check_nulls(payloads)
+
+    def _check_set(self) -> None:
+        check_sets(self.payloads)
+        if self.tag == "SS":
+            return
+        rows = [row for row, payload in enumerate(self.payloads) for _ in payload or ()]
+        elements = [element for payload in self.payloads for element in payload or ()]
+        try:
+            if self.tag == "NS":
+                self.numbers = Numbers(elements)
+            else:
+                self.bytes = binaries(elements)
+        except InvalidPayloadsError as error:
+            raise InvalidPayloadsError([rows[element] for element in error.rows]) from None
+
+    def values(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(row, tagged value) of each row that has one."""
+        if self.nested is not None:
+            for row, value in self.nested.values().items():
+                yield row, {self.tag: value}
+            return
+        for row, payload in enumerate(self.payloads):
+            if payload is not None:
+                yield row, {self.tag: payload}
+
+
+def checked_slots(images: Images) -> dict[Slot, CheckedPayloads]:
+    """Check all images and sort their payloads by attribute and tag; slots without any value are left out.
+
+    :raises InvalidPayloadsError: with the rows whose image is invalid.
+    """
+    _check_ambiguous(images)
+    read_exactly = _exact_payloads(images.exact)
+    checked = {}
+    for slot in (*images.shape.slots, *(read_exactly.keys() - images.shape.slots.keys())):
+        getter = images.shape.slots.get(slot)
+        payloads = [None] * len(images.typed) if getter is None else [*map(getter, images.typed)]
+        for row, payload in read_exactly.get(slot, ()):
+            payloads[row] = payload
+        found = CheckedPayloads(slot[1], payloads)
+        if found.count:
+            checked[slot] = found
+    return checked
+
+
+def _exact_payloads(exact: Mapping[int, Mapping[str, Any]]) -> dict[Slot, list[tuple[int, Any]]]:
+    payloads: dict[Slot, list[tuple[int, Any]]] = {}
+    for row, image in exact.items():
+        for attribute, value in image.items():
+            ((tag, payload),) = value.items()
+            if tag in ("L", "M"):
+                payload = orjson.dumps(payload)
+            payloads.setdefault((attribute, tag), []).append((row, payload))
+    return payloads
+
+
+def _check_ambiguous(images: Images) -> None:
+    for attribute, (getter, absent) in images.shape.ambiguous.items():
+        tags = images.shape.tags[attribute]
+        invalid = []
+        for row, value in enumerate(map(getter, images.typed)):
+            if value is not absent and sum(getattr(value, tag) is not None for tag in tags) != 1:
+                invalid.append(row)
+        if invalid:
+            raise InvalidPayloadsError(invalid)
+
+
+class CheckedRun:
+    """Successive lines, decoded and checked.
+
+    :ivar run: the decoded lines.
+    :ivar slots: the checked payloads of the image that typed columns hold.
+    :ivar old_slots: those of the old images.
+    """
+
+    def __init__(self, run: Run, slots: dict[Slot, CheckedPayloads], old_slots: dict[Slot, CheckedPayloads]) -> None:
+        self.run = run
+        self.slots = slots
+        self.old_slots = old_slots
+
+    def collect(self, collector: StatisticsCollector) -> None:
+        """Add what was seen to the statistics."""
+        collector.lines += len(self.run.lines)
+        collector.rows += self.run.rows
+        for (attribute, tag), checked in self.slots.items():
+            collector.count(attribute, tag, checked.count)
+            if checked.numbers is not None:
+                width = checked.numbers.width
+                collector.widen_to(attribute, tag, width.integer_digits, width.fraction_digits)
+
+
+def checked_runs(lines: Sequence[bytes], decoder: LineDecoder) -> Iterator[CheckedRun]:
+    """Decode and check lines, in runs; what is in doubt is decoded again, exactly."""
+    for part in decoder.runs(lines):
+        checked = _check(part, decoder)
+        decoder.learn(checked.run)
+        yield checked
+
+
+def _check(lines: Sequence[bytes], decoder: LineDecoder) -> CheckedRun:
+    doubtful: set[int] = set()
+    while True:
+        run = decoder.decode(lines, doubtful)
+        try:
+            checked = _check_images(run)
+        except InvalidPayloadsError as error:
+            doubtful |= {run.line_of_row[row] for row in error.rows}
+            continue
+        if checked is not None:
+            return checked
+        exact = _check_images(decoder.decode(lines, set(range(len(lines)))))
+        assert exact is not None  # noqa: S101 - lines read exactly have nothing left to doubt
+        return exact
+
+
+def _check_images(run: Run) -> CheckedRun | None:
+    """Check all images; ``None`` where a name may occur twice in an object, which typed structs cannot tell."""
+    slots, keys, old_slots = (checked_slots(images) for images in (run.images, run.keys, run.old_images))
+    if len(run.images.exact) == run.rows:
+        return CheckedRun(run, slots, old_slots)
+    members = run.members
+    for images, checked in ((run.images, slots), (run.keys, keys), (run.old_images, old_slots)):
+        members += sum(2 * found.count + found.members for found in checked.values())
+        members -= sum(_members_of(image) for image in images.exact.values())
+    exact_lines = {run.line_of_row[row] for row in run.images.exact} | {index for index, _, _ in run.quarantined}
+    typed = run.lines if not exact_lines else [x for i, x in enumerate(run.lines) if i not in exact_lines]
+    return CheckedRun(run, slots, old_slots) if members == count_members(b"\n".join(typed)) else None
+
+
+def _members_of(image: Mapping[str, Any]) -> int:
+    return 2 * len(image) + sum(
+        count_members(orjson.dumps(payload))
+        for value in image.values()
+        for tag, payload in value.items()
+        if tag in ("L", "M")
+    )
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Pause the cycle collector: millions of small objects without cycles make it cost more than the work."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

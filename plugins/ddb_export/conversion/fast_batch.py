@@ -1,0 +1,144 @@
+"""A block of lines → Arrow record batches with the contract's columns; the fast path.
+
+Writes what :class:`ddb_export.conversion.batch.ExactBlockEncoder` writes, many rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ddb_export.conversion.batch import EncodedBlock, RowFormat, overflow_text, ttl_expired
+from ddb_export.conversion.cells import arrow_type, cell_encoder, scalar_encoder
+from ddb_export.conversion.checked import CheckedPayloads, CheckedRun
+from ddb_export.conversion.payloads import parse_together
+from ddb_export.conversion.record import parse_json
+from ddb_export.domain.attribute_value import json_text
+from ddb_export.domain.schema import Column
+
+
+class RunEncoder:
+    """Encodes checked runs of lines.
+
+    :param row_format: what rows look like.
+    """
+
+    def __init__(self, row_format: RowFormat) -> None:
+        self._format = row_format
+        self._schema = row_format.arrow_schema()
+        self._columns = [_ColumnEncoder(column) for column in row_format.columns]
+
+    def encode(self, checked: CheckedRun) -> EncodedBlock:
+        """Encode one run, rows in the order of their lines."""
+        run = checked.run
+        overflow: dict[int, dict[str, Any]] = {}
+        overflowed: dict[str, int] = {}
+        arrays = []
+        in_columns = set()
+        for encoder in self._columns:
+            found = checked.slots.get(encoder.slot)
+            if found is None:
+                arrays.append(pa.nulls(run.rows, encoder.type))
+                continue
+            in_columns.add(encoder.slot)
+            array, misfits = encoder.encode(found)
+            arrays.append(array)
+            if misfits:
+                self._overflow(encoder.slot, found, set(misfits), overflow, overflowed)
+        for slot, found in checked.slots.items():
+            if slot not in in_columns:
+                self._overflow(slot, found, None, overflow, overflowed)
+        texts = [None] * run.rows if not overflow else [overflow_text(overflow.get(row)) for row in range(run.rows)]
+        contract = [pa.repeat(self._format.table_id, run.rows), pa.array(texts, pa.string())]
+        if self._format.is_incremental:
+            contract = self._change_columns(checked) + contract
+        batch = pa.RecordBatch.from_arrays(contract + arrays, schema=self._schema)
+        return EncodedBlock(batch, len(run.lines), run.quarantined, overflowed)
+
+    @staticmethod
+    def _overflow(
+        slot: tuple[str, str],
+        found: CheckedPayloads,
+        rows: set[int] | None,
+        overflow: dict[int, dict[str, Any]],
+        overflowed: dict[str, int],
+    ) -> None:
+        attribute, tag = slot
+        count = 0
+        for row, value in found.values():
+            if rows is None or row in rows:
+                overflow.setdefault(row, {})[attribute] = value
+                count += 1
+        if tag != "NULL":
+            overflowed[attribute] = overflowed.get(attribute, 0) + count
+
+    def _change_columns(self, checked: CheckedRun) -> list[pa.Array]:
+        run = checked.run
+        attribute = self._format.ttl_attribute
+        expiries = None if attribute is None else checked.old_slots.get((attribute, "N"))
+        expired: list[bool | None] = [None if text is None else False for text in run.old_texts]
+        if attribute is not None and expiries is not None:
+            for row, number in enumerate(expiries.payloads):
+                if number is not None:
+                    expired[row] = ttl_expired({attribute: {"N": number}}, attribute, run.written_at[row])
+        return [
+            pa.array(run.operations, pa.string()),
+            pa.array(run.written_at, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            pa.array(_old_image_texts(run.old_texts), pa.string()),
+            pa.array(expired, pa.bool_()),
+        ]
+
+
+def _old_image_texts(texts: Sequence[Any]) -> list[Any]:
+    raws = [bytes(text) for text in texts if text is not None and not isinstance(text, dict)]
+    if parse_together(raws) is not None:
+        compact = iter(raws)
+    else:
+        compact = iter([json_text(parse_json(raw)).encode() for raw in raws])
+    return [None if text is None else json_text(text) if isinstance(text, dict) else next(compact) for text in texts]
+
+
+class _ColumnEncoder:
+    """Encodes the payloads of one column."""
+
+    def __init__(self, column: Column) -> None:
+        self.slot = (column.attribute, column.dynamodb_type)
+        self.type = arrow_type(column.arrow_type)
+        self._type_text = column.arrow_type
+        self._encode_cell = cell_encoder(column)
+        self._is_list = column.arrow_type.startswith("list<")
+        if self._is_list:
+            self._element_text = column.arrow_type[5:-1]
+            self._encode_element = scalar_encoder(column.dynamodb_type[0], self._element_text)
+
+    def encode(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
+        """The array, and the rows whose value does not fit."""
+        if found.nested is not None:
+            return found.nested.array()
+        if self._is_list:
+            return self._encode_lists(found)
+        if found.numbers is not None:
+            return found.numbers.array(self._type_text, self._encode_cell)
+        return pa.array(found.payloads if found.bytes is None else found.bytes, self.type), ()
+
+    def _encode_lists(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
+        if found.numbers is not None:
+            elements, misfits = found.numbers.array(self._element_text, self._encode_element)
+            if misfits:
+                return self._encode_each(found.payloads)
+        elif found.bytes is not None:
+            elements = pa.array(found.bytes, pa.binary())
+        else:
+            return pa.array(found.payloads, self.type), ()
+        offsets = [0]
+        for payload in found.payloads:
+            offsets.append(offsets[-1] + (len(payload) if payload is not None else 0))
+        missing = pa.array([payload is None for payload in found.payloads], pa.bool_())
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements, self.type, mask=missing), ()
+
+    def _encode_each(self, payloads: Sequence[Any]) -> tuple[pa.Array, Sequence[int]]:
+        cells = [None if payload is None else self._encode_cell(payload) for payload in payloads]
+        misfits = [row for row, cell in enumerate(cells) if cell is None and payloads[row] is not None]
+        return pa.array(cells, self.type), misfits

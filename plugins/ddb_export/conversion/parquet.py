@@ -1,0 +1,202 @@
+"""Data file + schema document → one Parquet file, by the lake's contract.
+
+Columns: the contract's (``_op`` … ``_overflow``), then one per attribute in the schema document's order, so
+that new attributes come last. The footer names each column's attribute and type under ``ddb_export.columns``:
+a file alone is enough to rebuild its items. Bytes follow from the data file, the schema and the versions of
+this package and pyarrow alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ddb_export.conversion.batch import EncodedBlock, RowFormat
+from ddb_export.conversion.checked import checked_runs, without_garbage_collection
+from ddb_export.conversion.data_file import DataFileDigest, DataFileReader, lines_of, stream_name
+from ddb_export.conversion.fast_batch import RunEncoder
+from ddb_export.conversion.quarantine import QuarantineFile
+from ddb_export.conversion.typed_lines import LineDecoder
+from ddb_export.domain.export import ExportType, ExportViewType
+from ddb_export.domain.schema import Column, SchemaDocument
+
+FOOTER_KEY = "ddb_export.columns"
+"""The footer's key-value entry that maps columns to attributes."""
+
+CONVERTER_VERSION = 1
+"""Grows with every change that makes other bytes of the same input; part of a generation's name."""
+
+ROW_GROUP_ROWS = 65_536
+ROW_GROUP_BYTES = 32 << 20
+"""A row group is closed by the block that reaches either: rows, or bytes of JSON (items have up to 400 KB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedFile:
+    """What became of one data file.
+
+    :ivar rows: rows written.
+    :ivar bytes: size of the Parquet file.
+    :ivar quarantined: lines that are no valid record; ``digest.lines == rows + quarantined``.
+    :ivar overflowed: attribute → rows whose value, other than NULL, no column could hold exactly.
+    :ivar first_written_at: earliest WriteTimestampMicros (microseconds since the epoch, UTC); null if none.
+    :ivar last_written_at: the latest.
+    :ivar digest: of the data file that was read, so that a caller can see that it is the verified one.
+    """
+
+    rows: int
+    bytes: int
+    quarantined: int
+    digest: DataFileDigest
+    overflowed: Mapping[str, int] = field(default_factory=dict)
+    first_written_at: int | None = None
+    last_written_at: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """One member per field, as named; ``digest`` is an object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ConvertedFile:
+        """The inverse of :meth:`to_json`."""
+        return cls(**{**document, "digest": DataFileDigest.from_json(document["digest"])})
+
+
+def convert_data_file(
+    stream: BinaryIO,
+    *,
+    export_type: ExportType | str,
+    schema: SchemaDocument,
+    table_id: str,
+    destination: Path,
+    ttl_attribute: str | None = None,
+    view: ExportViewType | str | None = None,
+    quarantine_destination: Path | None = None,
+    file: str | None = None,
+) -> ConvertedFile:
+    """Write one Parquet file from one data file, in bounded memory.
+
+    :param stream: the bytes as they lie in S3; read once, front to back, not closed.
+    :param export_type: ``FULL_EXPORT`` or ``INCREMENTAL_EXPORT``.
+    :param schema: the schema document, extended by the statistics of the whole export.
+    :param table_id: the TableId that the data comes from.
+    :param destination: local path of the Parquet file. On an error what is there is not a Parquet file.
+    :param ttl_attribute: the table's TTL attribute, if one is known.
+    :param view: of an incremental export, ``NEW_IMAGE`` or ``NEW_AND_OLD_IMAGES``; without one, inserts and updates are told apart by the old image.
+    :param quarantine_destination: local path for lines that are no valid record (JSON lines, see
+        :class:`ddb_export.conversion.quarantine.QuarantineFile`); made only if there are any. ``None`` only counts them.
+    :param file: what errors and quarantine call the data file; default the stream's own name.
+    :raises ConversionError: if the gzip stream is damaged.
+    """
+    name = stream_name(stream, file)
+    reader = DataFileReader(stream, name)
+    row_format = RowFormat(
+        ExportType(export_type), schema.columns, table_id, ttl_attribute, ExportViewType(view) if view else None
+    )
+    encoder = RunEncoder(row_format)
+    decoder = LineDecoder(row_format.export_type, row_format.view)
+    with (
+        without_garbage_collection(),
+        QuarantineFile(quarantine_destination, name) as quarantine,
+        _ParquetOutput(destination, row_format) as output,
+    ):
+        line_number = 1
+        for block in reader.blocks():
+            for checked in checked_runs(lines_of(block), decoder):
+                encoded = encoder.encode(checked)
+                for index, reason, line in encoded.quarantined:
+                    quarantine.add(line_number + index, reason, line)
+                line_number += encoded.lines
+                output.add(encoded)
+            output.end_block(len(block))
+    return ConvertedFile(
+        rows=output.rows,
+        bytes=destination.stat().st_size,
+        quarantined=quarantine.lines,
+        digest=reader.digest(),
+        overflowed=dict(sorted(output.overflowed.items())),
+        first_written_at=output.first_written_at,
+        last_written_at=output.last_written_at,
+    )
+
+
+def footer_entry(columns: tuple[Column, ...]) -> str:
+    """The text of the footer entry: ``{column: {"attribute": …, "dynamodb_type": …}}``."""
+    return json.dumps(
+        {column.name: {"attribute": column.attribute, "dynamodb_type": column.dynamodb_type} for column in columns},
+        ensure_ascii=False,
+    )
+
+
+class _ParquetOutput:
+    """Collects batches into row groups of bounded size and writes them."""
+
+    def __init__(self, destination: Path, row_format: RowFormat) -> None:
+        self._schema = row_format.arrow_schema({FOOTER_KEY: footer_entry(row_format.columns)})
+        self._is_incremental = row_format.is_incremental
+        self._destination = destination
+        self._batches: list[pa.RecordBatch] = []
+        self._pending_rows = self._pending_bytes = 0
+        self.rows = 0
+        self.overflowed: dict[str, int] = {}
+        self.first_written_at: int | None = None
+        self.last_written_at: int | None = None
+
+    def __enter__(self) -> Self:
+        self._writer = pq.ParquetWriter(
+            self._destination,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=True,
+            write_statistics=True,
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+        if kind is not None:
+            self._destination.unlink(missing_ok=True)
+
+    def add(self, encoded: EncodedBlock) -> None:
+        """Take rows."""
+        batch = encoded.batch
+        for attribute, rows in encoded.overflowed.items():
+            self.overflowed[attribute] = self.overflowed.get(attribute, 0) + rows
+        if batch.num_rows:
+            self._note_times(batch)
+            self._batches.append(batch)
+            self.rows += batch.num_rows
+            self._pending_rows += batch.num_rows
+
+    def end_block(self, json_bytes: int) -> None:
+        """Close the row group if it is large enough; only here, so that row groups follow from the content."""
+        self._pending_bytes += json_bytes
+        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _note_times(self, batch: pa.RecordBatch) -> None:
+        if not self._is_incremental:
+            return
+        times = pc.min_max(batch.column("_written_at").cast(pa.int64())).as_py()
+        first, last = self.first_written_at, self.last_written_at
+        self.first_written_at = times["min"] if first is None else min(first, times["min"])
+        self.last_written_at = times["max"] if last is None else max(last, times["max"])
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            batches = [batch.replace_schema_metadata(self._schema.metadata) for batch in self._batches]
+            # One chunk per column: how lines were cut into batches must not show in the file's pages.
+            table = pa.Table.from_batches(batches, self._schema).combine_chunks()
+            self._writer.write_table(table, row_group_size=self._pending_rows)
+        self._batches = []
+        self._pending_rows = self._pending_bytes = 0

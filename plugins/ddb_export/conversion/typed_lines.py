@@ -1,0 +1,292 @@
+"""Lines → typed structs, by shapes that were learned from earlier lines: the fast way into a data file.
+
+msgspec decodes three times as fast as other parsers when it knows the attribute names and type tags beforehand,
+and refuses whatever is different. So a :class:`LineDecoder` learns shapes from the first lines, which it reads
+exactly (:mod:`.record`), and reads exactly each later line that the typed decoder refuses. Nothing is assumed:
+what the types cannot promise (digits, base64, nested values, names that occur twice) is checked by
+:mod:`.payloads`, and in case of doubt lines are read exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from ddb_export.conversion.record import InvalidRecordError, Record, operation_of, parse_record
+from ddb_export.domain.export import ExportType, ExportViewType
+
+_LEARNING_LINES = (64, 512, 2048)
+"""Sizes of the first runs of lines; after each the shapes are learned anew. Then whole blocks."""
+
+_LARGEST_SHAPE = 2000
+"""Attributes of a shape. Where attribute names are data, the lines past this are read exactly."""
+
+_RARE = 64
+"""A second type of an attribute becomes part of the shape if one line of so many has it."""
+
+_PAYLOAD_TYPES: dict[str, Any] = {
+    "S": str,
+    "N": str,
+    "B": str,
+    "BOOL": bool,
+    "NULL": bool,
+    "SS": list[str],
+    "NS": list[str],
+    "BS": list[str],
+    "L": msgspec.Raw,
+    "M": msgspec.Raw,
+}
+
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
+
+Slot = tuple[str, str]
+"""An attribute and one type tag of it."""
+
+
+class Shape:
+    """The attributes and type tags that lines are expected to have.
+
+    :param tags: attribute → its expected type tags.
+    :ivar slots: (attribute, tag) → function from a decoded image to that payload or ``None``.
+    :ivar ambiguous: attribute with several expected tags → function from an image to its tagged struct, and
+        the struct that stands for a missing attribute. Such a struct does not promise exactly one tag.
+    """
+
+    def __init__(self, tags: Mapping[str, Sequence[str]]) -> None:
+        self.tags = {attribute: tuple(expected) for attribute, expected in tags.items()}
+        self.slots: dict[Slot, Any] = {}
+        self.ambiguous: dict[str, tuple[Any, Any]] = {}
+        fields, names = [], {}
+        for index, (attribute, expected) in enumerate(self.tags.items()):
+            name = f"a{index}"
+            names[name] = attribute
+            value_type = _value_type(expected)
+            absent = value_type(**dict.fromkeys(expected))
+            fields.append((name, value_type, absent))
+            self.slots.update({(attribute, tag): attrgetter(f"{name}.{tag}") for tag in expected})
+            if len(expected) > 1:
+                self.ambiguous[attribute] = (attrgetter(name), absent)
+        self.image_type: Any = msgspec.defstruct(
+            "Image", fields, rename=names, forbid_unknown_fields=True, frozen=True, gc=False
+        )
+        self.decode = msgspec.json.Decoder(self.image_type).decode
+
+
+def _value_type(tags: Sequence[str]) -> Any:
+    if len(tags) == 1:
+        fields: list[Any] = [(tags[0], _PAYLOAD_TYPES[tags[0]])]
+    else:
+        fields = [(tag, _PAYLOAD_TYPES[tag], None) for tag in tags]
+    return msgspec.defstruct("Value", fields, forbid_unknown_fields=True, frozen=True, gc=False)
+
+
+@dataclass(slots=True)
+class Images:
+    """One kind of image of a run of lines.
+
+    :ivar shape: of the typed images.
+    :ivar typed: a typed image per row; of a row without image, or one that was read exactly, the empty one.
+    :ivar exact: row → image that was read exactly.
+    """
+
+    shape: Shape
+    typed: list[Any] = field(default_factory=list)
+    exact: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """Successive lines, decoded.
+
+    :ivar images: of each row what typed columns hold.
+    :ivar keys: the keys of changes; :ivar old_images: their old images, both only looked at to be checked.
+    :ivar operations: ``_op`` per row; :ivar written_at: microseconds; :ivar old_texts: JSON text per row.
+    :ivar line_of_row: index of each row's line.
+    :ivar quarantined: (index of the line, reason, line).
+    :ivar members: JSON object members of the typed lines outside of their images.
+    """
+
+    images: Images
+    keys: Images
+    old_images: Images
+    lines: Sequence[bytes]
+    operations: list[str] = field(default_factory=list)
+    written_at: list[int] = field(default_factory=list)
+    old_texts: list[Any] = field(default_factory=list)
+    line_of_row: list[int] = field(default_factory=list)
+    quarantined: list[tuple[int, str, bytes]] = field(default_factory=list)
+    members: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Valid records so far."""
+        return len(self.images.typed)
+
+
+class LineDecoder:
+    """Decodes the lines of one data file and learns their shapes on the way.
+
+    :param export_type: decides what a record looks like.
+    :param view: decides between ``PUT`` and ``INSERT``.
+    """
+
+    def __init__(self, export_type: ExportType, view: ExportViewType | None = None) -> None:
+        self._export_type = export_type
+        self._view = view
+        self._runs = 0
+        self._failed: list[Record] = []
+        self._tags: dict[str, Counter[str]] = {}
+        self._shape = Shape({})
+        self._keys_shape = Shape({})
+        self._build()
+
+    def runs(self, lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+        """Cut lines into runs: short ones while there is nothing learned yet."""
+        start = 0
+        while start < len(lines):
+            size = _LEARNING_LINES[self._runs] if self._runs < len(_LEARNING_LINES) else len(lines)
+            yield lines[start : start + size]
+            start += size
+            self._runs += 1
+
+    def decode(self, lines: Sequence[bytes], doubtful: set[int], *, all_exact: bool = False) -> Run:
+        """Decode a run of lines.
+
+        :param doubtful: indexes of lines that must be read exactly.
+        :param all_exact: whether all lines must be.
+        """
+        self._failed = []
+        run = Run(Images(self._shape), Images(self._keys_shape), Images(self._shape), lines)
+        add = self._add_item if self._export_type is ExportType.FULL_EXPORT else self._add_change
+        for index, line in enumerate(lines):
+            if not (all_exact or index in doubtful):
+                try:
+                    add(run, line)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NotPlainError):
+                    pass
+                else:
+                    run.line_of_row.append(index)
+                    continue
+            self._add_exactly(run, index, line)
+        return run
+
+    def learn(self, run: Run) -> None:
+        """Take the lines that had to be read exactly into the shapes, if they are more than a few."""
+        if not self._failed or (self._runs > len(_LEARNING_LINES) and len(self._failed) * 200 < len(run.lines)):
+            self._failed = []
+            return
+        for record in self._failed:
+            for attribute, value in (*record.item.items(), *(record.old_image or {}).items()):
+                self._tags.setdefault(attribute, Counter()).update(list(value))
+            for attribute, value in (record.keys or {}).items():
+                self._tags.setdefault(attribute, Counter()).update(list(value))
+        threshold = len(run.lines) // _RARE
+        self._build(threshold, (record.keys or {} for record in self._failed))
+        self._failed = []
+
+    def _build(self, threshold: int = 0, keys: Iterable[Mapping[str, Any]] = ()) -> None:
+        expected: dict[str, list[str]] = {name: list(tags) for name, tags in self._shape.tags.items()}
+        for attribute, counts in self._tags.items():
+            if attribute not in expected and (len(expected) >= _LARGEST_SHAPE or not _can_be_a_field(attribute)):
+                continue
+            known = expected.setdefault(attribute, [])
+            for tag, count in counts.most_common():
+                if tag not in known and (not known or count > threshold):
+                    known.append(tag)
+        self._tags = {}
+        key_tags = {name: list(tags) for name, tags in self._keys_shape.tags.items()}
+        for key in keys:
+            for attribute, value in key.items():
+                if _can_be_a_field(attribute):
+                    key_tags.setdefault(attribute, list(value))
+        if expected != {name: list(tags) for name, tags in self._shape.tags.items()}:
+            self._shape = Shape(expected)
+        if len(key_tags) != len(self._keys_shape.tags):
+            self._keys_shape = Shape(key_tags)
+        self._empty = self._shape.image_type()
+        self._empty_key = self._keys_shape.image_type()
+        record_type = _item_record(self._shape) if self._export_type is ExportType.FULL_EXPORT else _ChangeRecord
+        self._decode_record = msgspec.json.Decoder(record_type).decode
+
+    def _add_item(self, run: Run, line: bytes) -> None:
+        run.images.typed.append(self._decode_record(line).Item)
+        run.members += 1
+
+    def _add_change(self, run: Run, line: bytes) -> None:
+        record: Any = self._decode_record(line)
+        written_at = _micros(record.Metadata.WriteTimestampMicros.N)
+        has_new, has_old = bool(record.NewImage), bool(record.OldImage)
+        # The keys of a removed item are its row, and checked as such.
+        key = self._keys_shape.decode(record.Keys) if has_new else self._empty_key
+        image = self._shape.decode(record.NewImage if has_new else record.Keys)
+        old_image = self._shape.decode(record.OldImage) if has_old else self._empty
+        run.images.typed.append(image)
+        run.keys.typed.append(key)
+        run.old_images.typed.append(old_image)
+        run.members += 4 + has_new + has_old
+        run.operations.append(operation_of(has_new_image=has_new, has_old_image=has_old, view=self._view))
+        run.written_at.append(written_at)
+        run.old_texts.append(record.OldImage if has_old else None)
+
+    def _add_exactly(self, run: Run, index: int, line: bytes) -> None:
+        try:
+            record = parse_record(line, self._export_type, self._view)
+        except InvalidRecordError as error:
+            run.quarantined.append((index, str(error), line))
+            return
+        self._failed.append(record)
+        row = run.rows
+        run.line_of_row.append(index)
+        run.images.exact[row] = record.item
+        run.images.typed.append(self._empty)
+        if self._export_type is ExportType.FULL_EXPORT:
+            return
+        run.keys.typed.append(self._empty_key)
+        run.old_images.typed.append(self._empty)
+        if record.old_image is not None:
+            run.old_images.exact[row] = record.old_image
+        run.operations.append(str(record.operation))
+        run.written_at.append(record.written_at or 0)
+        run.old_texts.append(record.old_image)
+
+
+class _NotPlainError(ValueError):
+    """A line that is better read exactly."""
+
+
+def _can_be_a_field(attribute: str) -> bool:
+    """Whether msgspec takes the name of an attribute: not if JSON must escape it."""
+    return not _ESCAPED.search(attribute)
+
+
+def _micros(text: str) -> int:
+    if len(text) > 16 or not (text.isascii() and text.isdigit()):
+        raise _NotPlainError
+    return int(text)
+
+
+def _item_record(shape: Shape) -> Any:
+    return msgspec.defstruct(
+        "ItemRecord", [("Item", shape.image_type)], forbid_unknown_fields=True, frozen=True, gc=False
+    )
+
+
+class _Number(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    N: str
+
+
+class _Metadata(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    WriteTimestampMicros: _Number
+
+
+class _ChangeRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    Metadata: _Metadata
+    Keys: msgspec.Raw
+    OldImage: msgspec.Raw = msgspec.Raw(b"")
+    NewImage: msgspec.Raw = msgspec.Raw(b"")

@@ -1,0 +1,174 @@
+"""DAGs from what users declare: one per table, the same shape for all.
+
+::
+
+    plan ─> export_base ─> verify_base ─> window[]( export ─> verify ) ─> hand_over
+         ─> scan[] ─> merge_schema ─> convert[] ─> publish ─> check
+
+Windows run side by side, each to its own entry in the ledger; one that fails keeps no other back, but fails the run at its
+end. Nothing here talks to AWS: a DAG file is parsed every few seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Asset, BaseOperator, CronDataIntervalTimetable, Param, TriggerRule, XComArg, task_group
+
+from ddb_export.operators.check import CheckPublishedOperator
+from ddb_export.operators.convert import ConvertDataFilesOperator, MergeSchemaOperator, ScanDataFilesOperator
+from ddb_export.operators.export import DynamoDBExportOperator
+from ddb_export.operators.hand_over import HandOverOperator
+from ddb_export.operators.plan import PlanExportsOperator
+from ddb_export.operators.publish import PublishExportsOperator
+from ddb_export.operators.runs import HAND_OVER_TASK
+from ddb_export.operators.verify import VerifyExportOperator
+
+if TYPE_CHECKING:
+    from ddb_export.config.model import TableConfiguration
+
+_PARAMS = {
+    "new_base": Param(
+        default=False,
+        type="boolean",
+        title="Begin a new chain",
+        description="Close the chain and make a new full export now. It is billed by the table's size.",
+    ),
+    "dry_run": Param(
+        default=False,
+        type="boolean",
+        title="Dry run",
+        description="Say in the plan task's log what would be done; claim, export and bill nothing.",
+    ),
+}
+
+
+def build_dag(table: TableConfiguration) -> DAG:
+    """Return the DAG that keeps a table's lake in step.
+
+    :param table: what the user declared.
+    :return: the DAG ``ddb_export__{name}``; it begins paused unless the configuration says otherwise.
+    """
+    timetable = CronDataIntervalTimetable(table.schedule, timezone=table.timezone) if table.schedule else None
+    with DAG(
+        dag_id=table.dag_id,
+        schedule=timetable,
+        start_date=table.start_date,
+        catchup=table.catchup,
+        max_active_runs=1,
+        is_paused_upon_creation=table.paused_at_creation,
+        tags=["ddb_export", *table.tags],
+        params=_PARAMS,
+        default_args=_default_args(table),
+        description=f"Keeps {table.lake_uri} in step with the DynamoDB table {table.table_name}",
+        doc_md=__doc__,
+    ) as dag:
+        _add_tasks(table)
+    return dag
+
+
+def lake_asset(table: TableConfiguration) -> Asset:
+    """Return the asset whose events tell that a table's lake has grown; its name never changes."""
+    return Asset(name=table.dag_id, uri=f"{table.lake_uri}/")
+
+
+def _pushed(task: BaseOperator, key: str) -> XComArg:
+    """Return what a task pushes under a key of its own; ``task.output`` is what it returns."""
+    return XComArg(task, key=key)
+
+
+def _default_args(table: TableConfiguration) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "owner": table.owner,
+        "retries": table.retries,
+        "retry_delay": table.retry_delay,
+        "pool": table.pool,
+        "bucket": table.bucket,
+        "prefix": table.prefix,
+        "lake_name": table.name,
+        "bucket_owner": table.bucket_owner,
+        "aws_conn_id": table.aws_conn_id,
+        "region_name": table.region,
+    }
+    return {**arguments, "queue": table.queue} if table.queue else arguments
+
+
+def _add_tasks(table: TableConfiguration) -> None:
+    exporting: dict[str, Any] = {
+        "table": table.table,
+        "export_view": table.export_view,
+        "kms_key": table.kms_key,
+        "settle": table.settle,
+    }
+    plan = PlanExportsOperator(
+        task_id="plan",
+        schedule=table.schedule,
+        timezone=table.timezone,
+        outputs=table.outputs,
+        base_time=table.base_time,
+        new_base="{{ params.new_base }}",
+        dry_run_only="{{ params.dry_run }}",
+        **exporting,
+    )
+    verify_base = _add_base(plan, table, exporting)
+
+    @task_group(group_id="window")
+    def window(start: str, end: str) -> None:
+        export = DynamoDBExportOperator(
+            task_id="export",
+            start=start,
+            end=end,
+            poll_interval=table.poll_interval,
+            trigger_rule=TriggerRule.NONE_FAILED,
+            max_active_tis_per_dagrun=table.max_active_windows,
+            **exporting,
+        )
+        VerifyExportOperator(task_id="verify", export=export.output)
+
+    windows = window.expand_kwargs(plan.output)
+    hand_over = HandOverOperator(
+        task_id=HAND_OVER_TASK,
+        exports=_pushed(plan, "exports"),
+        outputs=table.outputs,
+        file_groups=table.file_groups,
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
+    verify_base >> windows >> hand_over
+    verify_base >> hand_over
+    _add_conversion(plan, hand_over, table)
+
+
+def _add_base(plan: PlanExportsOperator, table: TableConfiguration, exporting: dict[str, Any]) -> VerifyExportOperator:
+    export_base = DynamoDBExportOperator(
+        task_id="export_base",
+        export_time=_pushed(plan, "base_time"),
+        poll_interval=table.poll_interval,
+        skip_without_time=True,
+        **exporting,
+    )
+    return VerifyExportOperator(task_id="verify_base", export=export_base.output)
+
+
+def _add_conversion(plan: PlanExportsOperator, hand_over: HandOverOperator, table: TableConfiguration) -> None:
+    scan = ScanDataFilesOperator.partial(task_id="scan").expand_kwargs(hand_over.output)
+    merge_schema = MergeSchemaOperator(
+        task_id="merge_schema", file_groups=hand_over.output, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    )
+    convert = ConvertDataFilesOperator.partial(task_id="convert").expand_kwargs(merge_schema.output)
+    publish = PublishExportsOperator(
+        task_id="publish",
+        file_groups=merge_schema.output,
+        database=table.database,
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+    )
+    check = CheckPublishedOperator(
+        task_id="check",
+        exports=_pushed(plan, "exports"),
+        outputs=table.outputs,
+        workgroup=table.athena.workgroup,
+        output_location=table.athena_output_location,
+        outlets=[lake_asset(table)],
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
+    scan >> merge_schema
+    convert >> publish >> check

@@ -1,0 +1,294 @@
+"""The facts that a ledger is made of: its owner, claims, and the evidence of what failed, was verified, was published.
+
+The ledger is an append-only record beside the data. Claims are numbered, each number written once; evidence is written once
+and never changed. What follows from these facts is derived in :mod:`ddb_export.domain.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from ddb_export.domain.export import ExportRequest, client_token, export_name
+from ddb_export.domain.utc import iso, parse_utc
+from ddb_export.domain.window import Window
+from ddb_export.exceptions import OwnershipError
+
+LEDGER_FORMAT = 1
+"""Version of the ledger's form. A ledger of a newer form is refused, never guessed at."""
+
+
+class ClaimKind(StrEnum):
+    """What a claim is for."""
+
+    BASE = "base"
+    WINDOW = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose ledger this is.
+
+    :param table_arn: ARN of the table whose chain is kept here.
+    :param name: the table's name in the configuration.
+    :param created_at: when the ledger was begun, by AWS's clock.
+    """
+
+    table_arn: str
+    name: str
+    created_at: datetime
+    ledger_format: int = LEDGER_FORMAT
+
+    def require(self, table_arn: str) -> None:
+        """Refuse another table's ledger, and one that a newer version of this package wrote.
+
+        :raises OwnershipError: either is the case.
+        """
+        self.require_known_format()
+        if self.table_arn != table_arn:
+            raise OwnershipError(
+                f"ledger of {self.name}",
+                f"it belongs to {self.table_arn}, not to {table_arn}",
+                "give this table a name or prefix of its own in the configuration",
+            )
+
+    def require_known_format(self) -> None:
+        """Refuse a ledger that a newer version of this package wrote.
+
+        :raises OwnershipError: it is one.
+        """
+        if self.ledger_format > LEDGER_FORMAT:
+            raise OwnershipError(
+                f"ledger of {self.name}",
+                f"it has format {self.ledger_format}, this version of ddb_export knows {LEDGER_FORMAT}",
+                "upgrade ddb_export where this ran",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that :meth:`from_json` reads."""
+        return {
+            "format": self.ledger_format,
+            "table_arn": self.table_arn,
+            "name": self.name,
+            "created_at": iso(self.created_at),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Owner:
+        """Read what :meth:`to_json` wrote."""
+        return cls(document["table_arn"], document["name"], parse_utc(document["created_at"]), int(document["format"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt at an export, fixed before DynamoDB is asked for it.
+
+    A claim has no owner, so it cannot stick: whoever finds it unfinished goes on with it, with the same
+    request and the same token.
+
+    :param sequence: its number in the ledger, from 1 without a gap.
+    :param chain: number of the chain; each base opens one.
+    :param kind: base or window.
+    :param attempt: 1 for the first attempt at these boundaries.
+    :param request: exactly what DynamoDB is asked for, the private S3 prefix included.
+    :param table_id: TableId of the table when the claim was made.
+    :param claimed_at: when, by AWS's clock.
+    :param reason: why, in words for people.
+    """
+
+    sequence: int
+    chain: int
+    kind: ClaimKind
+    attempt: int
+    request: ExportRequest
+    table_id: str
+    claimed_at: datetime
+    reason: str
+
+    @property
+    def export(self) -> str:
+        """Name of the attempt, and of its raw folder."""
+        return export_name(self.request, self.attempt)
+
+    @property
+    def subject(self) -> str:
+        """What is claimed, whichever the attempt: the name of the first attempt without its number."""
+        return subject_of(self.export)
+
+    @property
+    def client_token(self) -> str:
+        """The ClientToken of the attempt."""
+        return client_token(self.table_id, self.request, self.attempt)
+
+    @property
+    def window(self) -> Window | None:
+        """The window, None for a base."""
+        return self.request.window
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that :meth:`from_json` reads; ``client_token`` and ``export`` are in it for people."""
+        return {
+            "sequence": self.sequence,
+            "chain": self.chain,
+            "kind": str(self.kind),
+            "export": self.export,
+            "attempt": self.attempt,
+            "table_id": self.table_id,
+            "client_token": self.client_token,
+            "claimed_at": iso(self.claimed_at),
+            "reason": self.reason,
+            "request": self.request.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Claim:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            sequence=int(document["sequence"]),
+            chain=int(document["chain"]),
+            kind=ClaimKind(document["kind"]),
+            attempt=int(document["attempt"]),
+            request=ExportRequest.from_json(document["request"]),
+            table_id=document["table_id"],
+            claimed_at=parse_utc(document["claimed_at"]),
+            reason=document["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEntry:
+    """What DynamoDB said of an attempt whose export FAILED.
+
+    :param export: name of the attempt.
+    :param failure_code: an open set; ``failure_message`` in AWS's words.
+    :param failed_at: when DynamoDB ended it.
+    """
+
+    export: str
+    export_arn: str
+    failure_code: str | None
+    failure_message: str | None
+    failed_at: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat object that :meth:`from_json` reads."""
+        return _flat(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> FailedEntry:
+        """Read what :meth:`to_json` wrote; keys of newer versions are passed over."""
+        return cls(**_known(cls, document, ("failed_at",)))
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedEntry:
+    """Evidence that one attempt's export is whole and what was asked.
+
+    :param export: name of the attempt.
+    :param level: ``bytes`` or ``manifest``: how far it was verified.
+    :param item_count: records in the export; ``billed_bytes`` what AWS bills for it; ``files`` its data files.
+    :param bytes_read: size of the data files together.
+    :param manifest_key: object key of manifest-summary.json.
+    :param ttl_attribute: the table's TTL attribute when this was verified, None while TTL was off.
+    :param verified_at: when, by AWS's clock.
+    """
+
+    export: str
+    kind: ClaimKind
+    attempt: int
+    export_arn: str
+    table_arn: str
+    table_id: str
+    export_time: datetime | None
+    start: datetime | None
+    end: datetime | None
+    view: str | None
+    bucket: str
+    manifest_key: str
+    level: str
+    files: int
+    item_count: int
+    bytes_read: int
+    billed_bytes: int
+    ttl_attribute: str | None
+    verified_at: datetime
+
+    @property
+    def window(self) -> Window | None:
+        """The window, None for a full export."""
+        return Window(self.start, self.end) if self.start and self.end else None
+
+    @property
+    def subject(self) -> str:
+        """What was exported, whichever the attempt."""
+        return subject_of(self.export)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat object that :meth:`from_json` reads."""
+        return _flat(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> VerifiedEntry:
+        """Read what :meth:`to_json` wrote; keys of newer versions are passed over."""
+        values = _known(cls, document, ("export_time", "start", "end", "verified_at"))
+        return cls(**{**values, "kind": ClaimKind(values["kind"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEntry:
+    """Evidence that one output of one verified attempt can be read.
+
+    :param output: ``snapshots`` or ``changes``.
+    :param export: name of the attempt.
+    :param generation: name of the generation of files.
+    :param location: ``s3://`` URI of the generation's folder, with a final slash.
+    :param rows: rows in it; ``quarantined`` lines that were no valid record.
+    :param glue_table: ``database.table`` where it is registered.
+    """
+
+    output: str
+    export: str
+    generation: str
+    location: str
+    partition: str
+    glue_table: str
+    files: int
+    rows: int
+    quarantined: int
+    output_bytes: int
+    schema_version: int
+    schema_fingerprint: str
+    published_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat object that :meth:`from_json` reads."""
+        return _flat(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> PublishedEntry:
+        """Read what :meth:`to_json` wrote; keys of newer versions are passed over."""
+        return cls(**_known(cls, document, ("published_at",)))
+
+
+def subject_of(export: str) -> str:
+    """Return the name of an attempt without the number of the attempt."""
+    return export.rsplit("-a", 1)[0]
+
+
+def _flat(entry: Any) -> dict[str, Any]:
+    return {
+        name: iso(value) if isinstance(value, datetime) else str(value) if isinstance(value, StrEnum) else value
+        for name, value in asdict(entry).items()
+    }
+
+
+def _known(entry_type: type[Any], document: Mapping[str, Any], times: Iterable[str]) -> dict[str, Any]:
+    required = {each.name for each in fields(entry_type) if each.default is MISSING}
+    if missing := sorted(required - document.keys()):
+        raise KeyError(missing[0])
+    values: dict[str, Any] = {each.name: document[each.name] for each in fields(entry_type) if each.name in document}
+    values.update({name: parse_utc(values[name]) for name in times if values.get(name)})
+    return values

@@ -1,0 +1,227 @@
+"""The schema document: which attribute of a table is held by which typed column, once and for all.
+
+A column is published with the first export that has its attribute and never changes its type by itself; a
+value that does not fit goes to the overflow column. The rules for names and types are a contract with the
+people who query the lake, and follow from the statistics of the whole export (:mod:`.statistics`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ddb_export.domain.attribute_value import TYPE_TAGS
+from ddb_export.domain.statistics import AttributeStatistics, ExportStatistics, NumberWidth
+
+__all__ = [
+    "CHANGES_COLUMNS",
+    "DEFAULT_COLUMN_LIMIT",
+    "SNAPSHOT_COLUMNS",
+    "AttributeStatistics",
+    "Column",
+    "ExportStatistics",
+    "NumberWidth",
+    "SchemaDocument",
+    "contract_columns",
+    "glue_columns",
+]
+
+DEFAULT_COLUMN_LIMIT = 1000
+"""Most attribute columns of a table. Each open column costs memory in every writer and reader; a table with
+more attributes has usually put data into attribute names. What is past the limit stays exact in ``_overflow``."""
+
+SNAPSHOT_COLUMNS = (("_table_id", "string"), ("_overflow", "string"))
+"""Name and Glue type of the columns that each snapshot file begins with."""
+
+CHANGES_COLUMNS = (
+    ("_op", "string"),
+    ("_written_at", "timestamp"),
+    ("_old_image", "string"),
+    ("_ttl_expired", "boolean"),
+    *SNAPSHOT_COLUMNS,
+)
+"""Name and Glue type of the columns that each changes file begins with."""
+
+RESERVED_NAMES = frozenset(
+    {name for name, _ in CHANGES_COLUMNS} | {"dt", "export_window", "export_time"},
+)
+
+_GLUE_NAME_LENGTH = 255
+"""Longest column name that Glue takes (Glue API, ``NameString``)."""
+
+_DECIMAL_DIGITS = 38
+_INT64_DIGITS = 18
+_SIMPLE_ARROW_TYPES = {"S": "string", "B": "binary", "BOOL": "bool", "L": "string", "M": "string"}
+_GLUE_TYPES = {
+    "string": "string",
+    "int64": "bigint",
+    "binary": "binary",
+    "bool": "boolean",
+}
+_DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
+_LIST = re.compile(r"list<(.+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One typed column and the attribute whose values it holds.
+
+    :ivar name: the column's name: lower case, ``[a-z0-9_]`` only.
+    :ivar attribute: the exact name of the attribute.
+    :ivar dynamodb_type: the type tag whose values the column holds.
+    :ivar arrow_type: ``string``, ``int64``, ``decimal128(38, s)``, ``binary``, ``bool``, or ``list<…>`` of one.
+    """
+
+    name: str
+    attribute: str
+    dynamodb_type: str
+    arrow_type: str
+
+    def __post_init__(self) -> None:
+        if self.dynamodb_type not in TYPE_TAGS:
+            raise ValueError(f"column {self.name}: {self.dynamodb_type!r} is no DynamoDB type")
+        _glue_type(self.arrow_type)
+
+    @property
+    def glue_type(self) -> str:
+        """The type in Glue's and Athena's words, such as ``decimal(38,2)`` or ``array<bigint>``."""
+        return _glue_type(self.arrow_type)
+
+    def to_json(self) -> dict[str, str]:
+        """``{"name": …, "attribute": …, "dynamodb_type": …, "arrow_type": …}``."""
+        return {
+            "name": self.name,
+            "attribute": self.attribute,
+            "dynamodb_type": self.dynamodb_type,
+            "arrow_type": self.arrow_type,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Column:
+        """The inverse of :meth:`to_json`."""
+        return cls(document["name"], document["attribute"], document["dynamodb_type"], document["arrow_type"])
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDocument:
+    """All published columns of a table, in the order of their publication.
+
+    :ivar version: 0 without columns; grows by one with each extension.
+    """
+
+    version: int = 0
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits that follow from the columns alone: equal fingerprints write equal files."""
+        text = json.dumps([column.to_json() for column in self.columns], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def extend(self, statistics: ExportStatistics, *, column_limit: int = DEFAULT_COLUMN_LIMIT) -> SchemaDocument:
+        """Add a column for each attribute that has none yet; published columns stay as they are.
+
+        An attribute's type is that of most of its values, ties in the order S N B BOOL SS NS BS L M. An
+        attribute that is only ever NULL has no type and waits. Where the limit leaves no room for all new
+        attributes, those in most rows win, ties in code-point order.
+
+        :param statistics: of *all* data files of one export; deciding from a part would decide wrongly.
+        :param column_limit: most columns of the document.
+        :returns: a document with the next version, or this very document if nothing was added.
+        """
+        known = {column.attribute for column in self.columns}
+        candidates = [name for name, seen in statistics.attributes.items() if name not in known and _has_type(seen)]
+        candidates.sort(key=lambda name: (-statistics.attributes[name].rows, name))
+        chosen = sorted(candidates[: max(0, column_limit - len(self.columns))])
+        if not chosen:
+            return self
+        taken = RESERVED_NAMES | {column.name for column in self.columns}
+        names = _unique_names(chosen, taken)
+        added = tuple(
+            _new_column(name, attribute, statistics.attributes[attribute])
+            for name, attribute in zip(names, chosen, strict=True)
+        )
+        return SchemaDocument(self.version + 1, self.columns + added)
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"version": n, "columns": [Column.to_json(), …]}``."""
+        return {"version": self.version, "columns": [column.to_json() for column in self.columns]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> SchemaDocument:
+        """The inverse of :meth:`to_json`."""
+        return cls(int(document["version"]), tuple(Column.from_json(column) for column in document["columns"]))
+
+
+def contract_columns(export_type: str) -> tuple[tuple[str, str], ...]:
+    """Name and Glue type of the columns that come before the attributes.
+
+    :param export_type: ``FULL_EXPORT`` or ``INCREMENTAL_EXPORT``.
+    """
+    return CHANGES_COLUMNS if export_type == "INCREMENTAL_EXPORT" else SNAPSHOT_COLUMNS
+
+
+def glue_columns(schema: SchemaDocument, export_type: str) -> list[tuple[str, str]]:
+    """Name and Glue type of all columns of a file, in the file's order.
+
+    :param export_type: ``FULL_EXPORT`` or ``INCREMENTAL_EXPORT``.
+    """
+    return [*contract_columns(export_type), *((column.name, column.glue_type) for column in schema.columns)]
+
+
+def _has_type(statistics: AttributeStatistics) -> bool:
+    return any(statistics.counts.get(tag) for tag in TYPE_TAGS)
+
+
+def _dominant_type(statistics: AttributeStatistics) -> str:
+    return max(TYPE_TAGS, key=lambda tag: statistics.counts.get(tag, 0))
+
+
+def _new_column(name: str, attribute: str, statistics: AttributeStatistics) -> Column:
+    tag = _dominant_type(statistics)
+    if tag == "N":
+        arrow_type = _number_type(statistics.numbers)
+    elif tag == "NS":
+        arrow_type = f"list<{_number_type(statistics.set_numbers)}>"
+    elif tag in ("SS", "BS"):
+        arrow_type = f"list<{_SIMPLE_ARROW_TYPES[tag[0]]}>"
+    else:
+        arrow_type = _SIMPLE_ARROW_TYPES[tag]
+    return Column(name, attribute, tag, arrow_type)
+
+
+def _number_type(width: NumberWidth) -> str:
+    if width.all_integers and width.integer_digits <= _INT64_DIGITS:
+        return "int64"
+    if width.integer_digits + width.fraction_digits <= _DECIMAL_DIGITS:
+        return f"decimal128({_DECIMAL_DIGITS}, {width.fraction_digits})"
+    return "string"
+
+
+def _unique_names(attributes: Iterable[str], taken: frozenset[str]) -> list[str]:
+    used = set(taken)
+    names = []
+    for attribute in attributes:
+        base = re.sub(r"[^a-z0-9_]", "_", attribute.lower())[:_GLUE_NAME_LENGTH] or "_"
+        name, number = base, 1
+        while name in used:
+            number += 1
+            suffix = f"_{number}"
+            name = base[: _GLUE_NAME_LENGTH - len(suffix)] + suffix
+        used.add(name)
+        names.append(name)
+    return names
+
+
+def _glue_type(arrow_type: str) -> str:
+    if simple := _GLUE_TYPES.get(arrow_type):
+        return simple
+    if decimal := _DECIMAL.fullmatch(arrow_type):
+        return f"decimal({decimal[1]},{decimal[2]})"
+    if element := _LIST.fullmatch(arrow_type):
+        return f"array<{_glue_type(element[1])}>"
+    raise ValueError(f"{arrow_type!r} is no column type of the lake")

@@ -1,0 +1,128 @@
+"""What all operators of a lake have in common: where the table and its lake are, and how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from ddb_export.domain.layout import Lake
+from ddb_export.exceptions import LedgerError, UsageError
+from ddb_export.retry_policy import DdbExportRetryPolicy
+
+if TYPE_CHECKING:
+    from ddb_export.aws.object_store import S3ObjectStore
+    from ddb_export.domain.ledger import Claim, VerifiedEntry
+    from ddb_export.hooks.lake import LakeHook
+    from ddb_export.pipeline.ledger import Ledger
+
+
+class LakeOperator(BaseOperator):
+    """Base of the operators that work on one table's folder in the lake.
+
+    :param bucket: bucket of the lake.
+    :param prefix: key prefix common to all tables of the lake; may be empty.
+    :param lake_name: the table's name in the lake, which names its folder and its Glue tables.
+    :param bucket_owner: account that owns the bucket, if it is another than the table's.
+    :param aws_conn_id: Airflow connection; None for boto3's own search for credentials.
+    :param region_name: region of the table; None for that of the connection.
+    :param verify: whether and how TLS certificates are checked.
+    :param botocore_config: settings of the clients, as keywords of ``botocore.config.Config``.
+    """
+
+    template_fields: Sequence[str] = ("bucket", "prefix", "lake_name", "bucket_owner", "aws_conn_id", "region_name")
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        prefix: str,
+        lake_name: str,
+        bucket_owner: str | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retry_policy", DdbExportRetryPolicy())
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.prefix = prefix
+        self.lake_name = lake_name
+        self.bucket_owner = bucket_owner
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    @property
+    def lake(self) -> Lake:
+        """The table's folder."""
+        return Lake(self.bucket, self.prefix.strip("/"), self.lake_name)
+
+    @cached_property
+    def hook(self) -> LakeHook:
+        """The hook that makes clients and gateways."""
+        from ddb_export.hooks.lake import LakeHook
+
+        return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+
+    @cached_property
+    def store(self) -> S3ObjectStore:
+        """The bucket of the lake."""
+        return self.hook.bucket(self.bucket, self.bucket_owner)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The table's ledger."""
+        from ddb_export.pipeline.ledger import Ledger
+
+        return Ledger(self.store, self.lake)
+
+    def claim_of(self, export: str) -> Claim:
+        """Return the claim of an attempt.
+
+        :raises LedgerError: nothing was claimed under this name.
+        """
+        for claim in self.ledger.read().claims:
+            if claim.export == export:
+                return claim
+        raise LedgerError(
+            f"export {export}",
+            f"the ledger {self.lake.uri('ledger/')} has no claim of this name",
+            "use the name that the export task returned",
+        )
+
+    def verified_entry(self, export: str) -> VerifiedEntry:
+        """Return the evidence of an attempt.
+
+        :raises LedgerError: the attempt is not verified.
+        """
+        entry = self.ledger.read().verified.get(export)
+        if entry is None:
+            raise LedgerError(
+                f"export {export}",
+                f"it is not verified in the ledger {self.lake.uri('ledger/')}",
+                "run the verify task first",
+            )
+        return entry
+
+
+def instant(value: object, name: str) -> datetime | None:
+    """Read a templated time: ISO 8601 with a zone, a datetime, or nothing.
+
+    :raises UsageError: it is no time, or has no zone; a naive time is never taken for the worker's.
+    """
+    if value is None or value in ("", "None"):
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise UsageError(name, f"{value!r} is no ISO 8601 time", "write it like 2026-01-31T00:00:00Z") from error
+    if moment.tzinfo is None:
+        raise UsageError(name, f"{value!r} has no time zone", "write it in UTC, like 2026-01-31T00:00:00Z")
+    return moment.astimezone(UTC)

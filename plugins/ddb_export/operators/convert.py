@@ -1,0 +1,103 @@
+"""The operators that turn verified exports into typed Parquet: scan (mapped), merge the schema (once), convert (mapped)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.operators.base import LakeOperator
+from ddb_export.pipeline.tasks import FileGroup, TableWork
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class _FileGroupOperator(LakeOperator):
+    """Base of the mapped operators: one task, one group of an export's data files.
+
+    :param export: name of the verified attempt.
+    :param group: number of the group, from 0; ``groups`` how many there are.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "export", "group", "groups", "schema_version")
+    ui_color = "#6baed6"
+
+    def __init__(
+        self, *, export: str, group: int = 0, groups: int = 1, schema_version: int | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("map_index_template", "{{ task.export }} files {{ task.group }}/{{ task.groups }}")
+        super().__init__(**kwargs)
+        self.export = export
+        self.group = group
+        self.groups = groups
+        self.schema_version = schema_version
+
+    @property
+    def file_group(self) -> FileGroup:
+        """The group as the pipeline knows it."""
+        version = None if self.schema_version is None else int(self.schema_version)
+        return FileGroup(str(self.export), int(self.group), int(self.groups), version)
+
+    @property
+    def work(self) -> TableWork:
+        """The steps of the table's exports."""
+        return TableWork(self.ledger, self.store)
+
+
+class ScanDataFilesOperator(_FileGroupOperator):
+    """Reads a group of data files and counts what decides the columns, exactly and from every record.
+
+    Returns ``{"export", "group", "groups", "lines", "attributes"}``.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Scan."""
+        statistics = self.work.scan(self.verified_entry(str(self.export)), self.file_group)
+        self.log.info("%s group %s: %s lines scanned", self.export, self.group, statistics.lines)
+        return {**self.file_group.to_xcom(), "lines": statistics.lines, "attributes": len(statistics.attributes)}
+
+
+class MergeSchemaOperator(LakeOperator):
+    """Extends the table's schema document by what the scans found; published columns never change.
+
+    Returns the file groups to convert, ``{"export", "group", "groups", "schema_version"}`` each.
+
+    :param file_groups: what :class:`~ddb_export.operators.hand_over.HandOverOperator` returned.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "file_groups")
+    ui_color = "#6baed6"
+
+    def __init__(self, *, file_groups: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.file_groups = file_groups
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Merge."""
+        work = TableWork(self.ledger, self.store)
+        merged = work.merge_schema(FileGroup.from_xcom(group) for group in self.file_groups or ())
+        if merged:
+            self.log.info("schema version %s", merged[0].schema_version)
+        return [group.to_xcom() for group in merged]
+
+
+class ConvertDataFilesOperator(_FileGroupOperator):
+    """Converts a group of data files to Parquet; readers do not see the files before they are published.
+
+    Returns ``{"export", "group", "groups", "schema_version", "files", "rows", "bytes", "quarantined", "overflowed"}``.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Convert."""
+        parts = self.work.convert(self.verified_entry(str(self.export)), self.file_group)
+        overflowed = sum(sum((part.overflowed or {}).values()) for part in parts)
+        summary = {
+            **self.file_group.to_xcom(),
+            "files": len(parts),
+            "rows": sum(part.rows for part in parts),
+            "bytes": sum(part.bytes for part in parts),
+            "quarantined": sum(part.quarantined for part in parts),
+            "overflowed": overflowed,
+        }
+        self.log.info("%s group %s: %s rows in %s files", self.export, self.group, summary["rows"], summary["files"])
+        return summary

@@ -1,0 +1,268 @@
+"""The operator that claims and starts an export, and waits until DynamoDB has ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportViewType
+from ddb_export.domain.ledger import Claim, ClaimKind, FailedEntry
+from ddb_export.domain.planning import Action, PlannedExport, TableIdentity
+from ddb_export.domain.utc import iso
+from ddb_export.domain.window import Window
+from ddb_export.exceptions import (
+    ExportError,
+    ExportFailedError,
+    NotReachableError,
+    PermissionDeniedError,
+    UsageError,
+)
+from ddb_export.links.export import DynamoDBExportLink
+from ddb_export.operators.base import LakeOperator, instant
+from ddb_export.operators.state import recall, remember
+from ddb_export.pipeline.exports import Exports, describe_claim
+from ddb_export.pipeline.ledger import Wanted
+from ddb_export.pipeline.planning import Destination
+from ddb_export.triggers.export import DynamoDBExportTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+_FAILURE_REMEDIES = {
+    "S3NoSuchBucket": "create the bucket or correct it in the configuration, then clear this task",
+    "S3AccessDenied": "allow this role s3:PutObject, s3:PutObjectAcl and s3:AbortMultipartUpload on the bucket, set"
+    " bucket_owner if the bucket is another account's, then clear this task",
+    "KmsNotFoundException": "name a KMS key of the bucket's region, then clear this task",
+}
+
+
+class DynamoDBExportOperator(LakeOperator):
+    """Exports a table once: at a moment (full) or for a window (incremental), and waits until the export has ended.
+
+    The export is claimed in the ledger before DynamoDB is asked, and its ARN is remembered before anything else can go wrong. A
+    retry, a clear, another run: each finds the export that exists and starts no other, unless that one FAILED. Then the
+    next try makes the next attempt, under a new token and into a folder of its own.
+
+    Returns the description of the COMPLETED export, flat (see :class:`~ddb_export.domain.export.ExportDescription`), with
+    ``export`` (name of the attempt) and ``attempt``.
+
+    :param table: name or ARN of the table.
+    :param export_time: moment of a full export, ISO 8601 with a zone. Templated.
+    :param start: inclusive start of a window; ``end`` its exclusive end. Templated.
+    :param export_view: view of an incremental export.
+    :param kms_key: KMS key of the exported files.
+    :param settle: how long after its end a window may be asked for.
+    :param poll_interval: how often DynamoDB is asked while the export runs.
+    :param skip_without_time: skip the task if neither a moment nor a window is given.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "export_time", "start", "end", "kms_key")
+    operator_extra_links = (DynamoDBExportLink(),)
+    ui_color = "#c6dbef"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        export_time: datetime | str | XComArg | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        export_view: str = ExportViewType.NEW_AND_OLD_IMAGES,
+        kms_key: str | None = None,
+        settle: timedelta = timedelta(minutes=5),
+        poll_interval: timedelta = timedelta(seconds=30),
+        skip_without_time: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.export_time = export_time
+        self.start = start
+        self.end = end
+        self.export_view = export_view
+        self.kms_key = kms_key
+        self.settle = settle
+        self.poll_interval = poll_interval
+        self.skip_without_time = skip_without_time
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Claim, find or start the export, remember it, and wait, deferred, until it has ended."""
+        planned = self._planned()
+        identity = self.hook.dynamodb.identify(self.table)
+        _, now = self.hook.dynamodb.recovery(self.table)
+        if now < planned.ready_at + self.settle:
+            self._wait_to_settle(planned.ready_at + self.settle - now)
+        claim = self._claim(planned, identity, now)
+        if self._is_verified(claim):
+            self.log.info("%s is verified already; DynamoDB is not asked", describe_claim(claim))
+            return self._finished(claim, self._verified_description(claim))
+        description = self._find_or_start(context, claim, identity, now)
+        if description.status is ExportStatus.IN_PROGRESS:
+            self._wait(description)
+        return self._ended(claim, description)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Go on after the trigger fired.
+
+        :raises ExportFailedError: DynamoDB ended the export as FAILED.
+        :raises NotReachableError: the export could no longer be asked after.
+        """
+        if event["status"] == "error":
+            denied = str(event.get("code", "")).startswith("AccessDenied")
+            error_type = PermissionDeniedError if denied else NotReachableError
+            remedy = "allow this role dynamodb:DescribeExport" if denied else "see the cause; a retry asks again"
+            raise error_type(event["export_arn"], str(event["cause"]), remedy, code=event.get("code"))
+        claim = self._claimed_for(event["export_arn"])
+        return self._ended(claim, self.hook.dynamodb.describe_export(event["export_arn"]))
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """Begin again after the window has settled."""
+        return self.execute(context)
+
+    @cached_property
+    def _exports(self) -> Exports:
+        return Exports(self.hook.dynamodb, self.store)
+
+    def _planned(self) -> PlannedExport:
+        export_time = instant(self.export_time, "export_time")
+        start, end = instant(self.start, "start"), instant(self.end, "end")
+        if export_time is None and start is None and end is None and self.skip_without_time:
+            raise AirflowSkipException("nothing to export: the plan has no full export")
+        if (export_time is None) == (start is None) or (start is None) != (end is None):
+            raise UsageError(
+                f"task {self.task_id}",
+                "it names neither one moment nor one window",
+                "give export_time, or start and end",
+            )
+        try:
+            window = Window(start, end) if start and end else None
+        except ValueError as error:
+            raise UsageError(
+                f"task {self.task_id}", str(error), "give whole minutes, 15 minutes to 24 hours"
+            ) from error
+        kind = ClaimKind.WINDOW if window else ClaimKind.BASE
+        return PlannedExport(kind, Action.EXPORT, f"task {self.task_id}", export_time, window)
+
+    def _claim(self, planned: PlannedExport, identity: TableIdentity, now: datetime) -> Claim:
+        destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
+        request = destination.request(self.ledger, identity.table_arn, planned)
+        self.ledger.own(identity.table_arn, now)
+        wanted = Wanted(planned.kind, request, planned.reason)
+        return self.ledger.claim([wanted], identity.table_id, now)[0]
+
+    def _is_verified(self, claim: Claim) -> bool:
+        return claim.export in self.ledger.read().verified
+
+    def _verified_description(self, claim: Claim) -> ExportDescription:
+        """Describe a verified export from the evidence: DynamoDB forgets exports after 90 days."""
+        entry = self.verified_entry(claim.export)
+        request: ExportRequest = claim.request
+        return ExportDescription(
+            export_arn=entry.export_arn,
+            status=ExportStatus.COMPLETED,
+            table_arn=entry.table_arn,
+            table_id=entry.table_id,
+            export_type=request.export_type,
+            export_format=request.export_format,
+            export_time=request.export_time,
+            start=request.window.start if request.window else None,
+            end=request.window.end if request.window else None,
+            view=request.view,
+            bucket=request.bucket,
+            s3_prefix=request.s3_prefix,
+            client_token=claim.client_token,
+            item_count=entry.item_count,
+            billed_bytes=entry.billed_bytes,
+            manifest_key=entry.manifest_key,
+        )
+
+    def _find_or_start(
+        self, context: Context, claim: Claim, identity: TableIdentity, now: datetime
+    ) -> ExportDescription:
+        """Return the claim's export; where it FAILED before this try, that of the next attempt."""
+        description = self._remembered(context, claim, now)
+        if description.status is ExportStatus.FAILED:
+            self._record_failure(claim, description)
+            reason = f"attempt {claim.attempt} FAILED with {description.failure_code}"
+            following = self.ledger.next_attempt(claim, identity.table_id, now, reason)
+            self.log.info("%s; going on with %s", reason, describe_claim(following))
+            description = self._remembered(context, following, now)
+        return description
+
+    def _remembered(self, context: Context, claim: Claim, now: datetime) -> ExportDescription:
+        key = f"export_arn/{claim.export}"
+        description = self._exports.find_or_start(claim, now, recall(context, key))
+        remember(context, key, description.export_arn)
+        DynamoDBExportLink.persist(
+            context=context,
+            operator=self,
+            region_name=self.hook.conn_region_name,
+            aws_partition=self.hook.conn_partition,
+            table_name=claim.request.table_arn.rsplit("/", 1)[-1],
+            export_id=description.export_id,
+        )
+        return description
+
+    def _wait(self, description: ExportDescription) -> None:
+        self.log.info("export %s runs; waiting, deferred, however long it takes", description.export_arn)
+        self.defer(
+            trigger=DynamoDBExportTrigger(
+                export_arn=description.export_arn,
+                poll_interval=self.poll_interval.total_seconds(),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=None,
+        )
+
+    def _wait_to_settle(self, delay: timedelta) -> None:
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.log.info("the window has not settled; waiting %s, deferred", delay)
+        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
+
+    def _claimed_for(self, export_arn: str) -> Claim:
+        """Return the claim whose export this is, by the request that DynamoDB says it answers."""
+        prefix = (self.hook.dynamodb.describe_export(export_arn).s3_prefix or "").strip("/")
+        for claim in self.ledger.read().claims:
+            if claim.request.s3_prefix == prefix:
+                return claim
+        raise ExportError(export_arn, f"no claim of the ledger has its prefix {prefix}", "restore the ledger's claims")
+
+    def _ended(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
+        self._exports.require_agreement(claim, description)
+        if description.status is ExportStatus.FAILED:
+            self._record_failure(claim, description)
+            code = description.failure_code or "UNKNOWN"
+            raise ExportFailedError(
+                description.export_arn,
+                f"DynamoDB ended {describe_claim(claim)} as FAILED with {code}: {description.failure_message}",
+                _FAILURE_REMEDIES.get(code, "none needed while retries are left: the next try makes the next attempt"),
+                code=code,
+            )
+        return self._finished(claim, description)
+
+    def _record_failure(self, claim: Claim, description: ExportDescription) -> None:
+        entry = FailedEntry(
+            claim.export,
+            description.export_arn,
+            description.failure_code,
+            description.failure_message,
+            description.end_time,
+        )
+        self.ledger.record_failed(entry)
+
+    def _finished(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
+        billed = description.billed_bytes
+        self.log.info(
+            "export %s: COMPLETED, %s items, %s bytes billed", description.export_arn, description.item_count, billed
+        )
+        stretch = str(claim.window) if claim.window else iso(claim.request.export_time or claim.claimed_at)
+        return {**description.to_xcom(), "export": claim.export, "attempt": claim.attempt, "covers": stretch}

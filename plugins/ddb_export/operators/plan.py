@@ -1,0 +1,185 @@
+"""The operator that decides what a run of a table's DAG has to do, and claims it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.domain.export import ExportViewType
+from ddb_export.domain.planning import Plan, PlanRequest, RunKind
+from ddb_export.domain.schedule import schedule_boundaries
+from ddb_export.domain.utc import iso
+from ddb_export.exceptions import ClaimConflictError
+from ddb_export.operators.base import LakeOperator, instant
+from ddb_export.operators.runs import EXPORT_END_KEY, HAND_OVER_TASK, data_interval, is_true, run_kind, task_beside
+from ddb_export.operators.state import forget, recall, remember
+from ddb_export.pipeline.planning import (
+    Destination,
+    PlannedRun,
+    claim_plan,
+    explain_plan,
+    plan_run,
+    require_first_run,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ddb_export.domain.ledger import Claim
+
+PLAN_KEY = "plan"
+"""Key of the run's plan in the task's state store. It survives retry and clear, and is never renamed."""
+
+_PLANS = 5
+
+
+class PlanExportsOperator(LakeOperator):
+    """Decides which exports a run needs, claims them in the ledger, and hands them to the tasks that follow.
+
+    A scheduled run answers for everything between the base and the end of its data interval; a manual run for everything up to now; a
+    backfill run for its own interval. A run that comes before its windows have settled waits, deferred. The plan
+    is kept: a cleared run does the same again, from the raw exports that exist.
+
+    Returns a list of windows, ``{"start", "end"}`` each, for mapping. XComs: ``base_time`` (ISO 8601, or null), ``exports``
+    (names of the attempts), ``head``, ``until``.
+
+    :param table: name or ARN of the DynamoDB table.
+    :param schedule: cron expression at whose boundaries windows are cut; None for no boundaries.
+    :param timezone: IANA time zone of the cron expression.
+    :param settle: how long after its end a window may be asked for.
+    :param export_view: view of incremental exports.
+    :param outputs: outputs that must be published.
+    :param base_time: explicit time of the first base.
+    :param kms_key: KMS key of the exported files.
+    :param new_base: close the chain and begin a new one; manual runs only. Templated: ``"true"`` and ``"True"`` count.
+    :param dry_run_only: say what would be done, claim nothing, return no windows. Templated likewise.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "new_base", "dry_run_only", "base_time")
+    ui_color = "#dbe9f6"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        schedule: str | None = None,
+        timezone: str = "UTC",
+        settle: timedelta = timedelta(minutes=5),
+        export_view: str = ExportViewType.NEW_AND_OLD_IMAGES,
+        outputs: Sequence[str] = ("snapshots", "changes"),
+        base_time: datetime | str | None = None,
+        kms_key: str | None = None,
+        new_base: bool | str = False,
+        dry_run_only: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.schedule = schedule
+        self.timezone = timezone
+        self.settle = settle
+        self.export_view = export_view
+        self.outputs = tuple(outputs)
+        self.base_time = base_time
+        self.kms_key = kms_key
+        self.new_base = new_base
+        self.dry_run_only = dry_run_only
+
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """Plan, claim, and hand over; or wait, deferred, until the run's windows have settled."""
+        kept = recall(context, PLAN_KEY)
+        if kept and not is_true(self.dry_run_only):
+            self.log.info("plan of an earlier try of this run is done again; nothing that exists is exported twice")
+            return self._hand_over(context, self._planned(context, Plan.from_json(kept)))
+        for _ in range(_PLANS):
+            run = self._planned(context)
+            if is_true(self.dry_run_only):
+                self.log.info("dry run: nothing is claimed and nothing is exported")
+                return []
+            if run.plan.wait_until:
+                self._wait(run.plan.wait_until, run.now)
+            remember(context, PLAN_KEY, run.plan.to_json())
+            try:
+                return self._hand_over(context, run)
+            except ClaimConflictError as error:
+                self.log.info("planning again: %s", error)
+                forget(context, PLAN_KEY)
+        raise ClaimConflictError(f"table {self.table}", "other runs kept claiming meanwhile", "clear this task")
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> list[dict[str, str]]:
+        """Go on after waiting; the world is looked at anew."""
+        return self.execute(context)
+
+    def _planned(self, context: Context, kept: Plan | None = None) -> PlannedRun:
+        run = plan_run(self.hook.dynamodb, self.ledger, self.table, self._request(context), self._boundaries)
+        if kept:
+            return PlannedRun(kept, run.identity, run.chain, run.now)
+        if not run.chain.claims and not is_true(self.new_base):
+            require_first_run(self.ledger, self.store, self._earlier_signs(context))
+        for line in explain_plan(run):
+            self.log.info("%s", line)
+        self._compare_hand_over(context, run)
+        return run
+
+    def _request(self, context: Context) -> PlanRequest:
+        kind = run_kind(context)
+        interval = data_interval(context) if kind is not RunKind.MANUAL else None
+        return PlanRequest(
+            kind=kind,
+            now=context["ti"].start_date,
+            settle=self.settle,
+            interval=interval,
+            view=ExportViewType(self.export_view),
+            outputs=self.outputs,
+            base_time=instant(self.base_time, "base_time"),
+            new_base=is_true(self.new_base) and kind is RunKind.MANUAL,
+        )
+
+    def _boundaries(self, start: datetime, end: datetime) -> list[datetime]:
+        return list(schedule_boundaries(self.schedule, self.timezone, start, end)) if self.schedule else []
+
+    def _wait(self, moment: datetime, now: datetime) -> None:
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        delay = moment - now
+        self.log.info("windows settle at %s by AWS's clock; waiting %s, deferred", iso(moment), delay)
+        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
+
+    def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
+        destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
+        claims = claim_plan(self.ledger, run, destination, new_base=self._request(context).new_base)
+        base: Claim | None = next((claim for claim in claims if claim.window is None), None)
+        ti = context["ti"]
+        ti.xcom_push(
+            key="base_time", value=iso(base.request.export_time) if base and base.request.export_time else None
+        )
+        ti.xcom_push(key="exports", value=[claim.export for claim in claims])
+        ti.xcom_push(key="head", value=iso(run.chain.head) if run.chain.head else None)
+        ti.xcom_push(key="until", value=iso(run.plan.until) if run.plan.until else None)
+        return [{"start": iso(claim.window.start), "end": iso(claim.window.end)} for claim in claims if claim.window]
+
+    def _previous_end(self, context: Context) -> str | None:
+        """Return the end that the last scheduled run handed over, as XCom has it."""
+        task_id = task_beside(self.task_id, HAND_OVER_TASK)
+        pulled = context["ti"].xcom_pull(
+            task_ids=task_id, key=EXPORT_END_KEY, include_prior_dates=True, map_indexes=-1, default=None
+        )
+        return str(pulled) if pulled else None
+
+    def _compare_hand_over(self, context: Context, run: PlannedRun) -> None:
+        """Compare the previous run's word with the ledger, which wins."""
+        if run_kind(context) is not RunKind.SCHEDULED:
+            return
+        said = self._previous_end(context)
+        proved = iso(run.chain.head) if run.chain.head else None
+        if said and said != proved:
+            self.log.warning("the previous run handed over %s, the ledger proves %s; the ledger wins", said, proved)
+        elif said:
+            self.log.info("going on from %s, which the previous run handed over and the ledger proves", said)
+
+    def _earlier_signs(self, context: Context) -> list[str]:
+        signs = []
+        if run_kind(context) is RunKind.SCHEDULED and (said := self._previous_end(context)):
+            signs.append(f"an earlier run handed over {said} in XCom")
+        return signs

@@ -1,0 +1,85 @@
+"""The operator that proves an export whole before anyone may rely on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.domain.planning import RunKind
+from ddb_export.domain.utc import iso
+from ddb_export.exceptions import UsageError
+from ddb_export.operators.base import LakeOperator
+from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
+from ddb_export.pipeline.tasks import TableWork
+from ddb_export.pipeline.verification import VerificationLevel
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class VerifyExportOperator(LakeOperator):
+    """Verifies a COMPLETED export against what was claimed, and writes the evidence into the ledger.
+
+    Level ``bytes`` reads every file (MD5, lines); level ``manifest`` needs no permission to read data: MD5s of the manifests, counts, and
+    each file's size and ETag from a listing. Nothing is recorded unless everything holds.
+
+    Returns a flat summary: ``export, export_arn, level, files, items, bytes, billed_bytes, export_end``; ``export_end`` is an XCom of
+    its own too.
+
+    :param export: what :class:`~ddb_export.operators.export.DynamoDBExportOperator` returned, or the name of the attempt.
+    :param level: ``bytes`` or ``manifest``.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "export", "level")
+    ui_color = "#9ecae1"
+
+    def __init__(self, *, export: Any, level: str = VerificationLevel.BYTES, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.export = export
+        self.level = level
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify, record, and hand over the end of what was verified.
+
+        :raises VerificationError: something does not hold.
+        """
+        name = self.export.get("export") if isinstance(self.export, Mapping) else self.export
+        if not name:
+            raise UsageError(f"task {self.task_id}", "no export was handed over", "run the export task first")
+        claim = self.claim_of(str(name))
+        entry = self.ledger.read().verified.get(claim.export)
+        if entry is None:
+            dynamodb = self.hook.dynamodb
+            description = dynamodb.describe_export(self._arn(claim.export))
+            ttl_attribute = dynamodb.ttl_attribute(claim.request.table_arn)
+            _, now = dynamodb.recovery(claim.request.table_arn)
+            work = TableWork(self.ledger, self.store)
+            entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
+        end = entry.end or entry.export_time
+        key = EXPORT_END_KEY if run_kind(context) is RunKind.SCHEDULED else own_key(context, EXPORT_END_KEY)
+        context["ti"].xcom_push(key=key, value=iso(end) if end else None)
+        self.log.info(
+            "export %s: verified at level %s: %s files, %s items, %s bytes",
+            entry.export_arn,
+            entry.level,
+            entry.files,
+            entry.item_count,
+            entry.bytes_read,
+        )
+        return {
+            "export": entry.export,
+            "export_arn": entry.export_arn,
+            "level": entry.level,
+            "files": entry.files,
+            "items": entry.item_count,
+            "bytes": entry.bytes_read,
+            "billed_bytes": entry.billed_bytes,
+            "export_end": iso(end) if end else None,
+        }
+
+    def _arn(self, export: str) -> str:
+        if isinstance(self.export, Mapping) and self.export.get("export_arn"):
+            return str(self.export["export_arn"])
+        raise UsageError(
+            f"export {export}", "its ARN is not known to this task", "hand over what the export operator returned"
+        )

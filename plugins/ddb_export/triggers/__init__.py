@@ -1,0 +1,1 @@
+"""Airflow triggers: what a task waits for without holding a worker slot."""

@@ -1,0 +1,35 @@
+"""Fixtures for tests that run real DAGs in this process: Airflow's database, a connection to the lab, a table with a past."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local_aws.client import Lab
+from tests.airflow.runs import Table, make_table
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Make Airflow's database once per process."""
+    from airflow.utils import db
+
+    db.initdb()
+
+
+@pytest.fixture
+def connection(airflow_database: None, lab: Lab, account: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An Airflow connection to the test's account in the lab."""
+    extra = {"region_name": "us-east-1", "endpoint_url": lab.endpoint_url}
+    document = {"conn_type": "aws", "login": account, "password": "lab", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_LAB", json.dumps(document))
+    return "lab"
+
+
+@pytest.fixture
+def table(lab: Lab, account: str, aws: Callable[..., Any], connection: str) -> Table:
+    """A table with point-in-time recovery since four days, a bucket and a Glue database."""
+    return make_table(lab, account, aws, connection)

@@ -1,0 +1,167 @@
+"""The fast path and the exact path agree on every line: statistics, cells, overflow, quarantine."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ddb_export.conversion.batch import ExactBlockEncoder, RowFormat
+from ddb_export.conversion.data_file import lines_of
+from ddb_export.conversion.parquet import convert_data_file
+from ddb_export.conversion.record import InvalidRecordError, parse_record
+from ddb_export.conversion.scan import scan_data_file
+from ddb_export.conversion.statistics_collector import StatisticsCollector
+from ddb_export.domain.export import ExportType, ExportViewType
+from ddb_export.domain.schema import SchemaDocument
+from ddb_export.domain.statistics import ExportStatistics
+from tests.conversion.dynamodb_strategies import changes, items, names, values
+
+RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+
+INVALID_VALUES: list[Any] = [
+    *({"S": 1}, {"S": None}, {"N": "one"}, {"N": 1}, {"N": ""}, {"N": "1E126"}, {"N": "1_0"}, {"N": "-"}),
+    *({"N": "٣"}, {"N": "9" * 39}, {"N": "1.2.3"}, {"N": " 1"}, {"N": "1-2"}, {"N": "+"}, {"N": "."}),
+    *({"B": "?"}, {"B": "aGVsbG8"}, {"B": 1}, {"BOOL": "true"}, {"BOOL": None}, {"NULL": False}, {"NULL": None}),
+    *({"SS": []}, {"SS": [1]}, {"NS": ["x"]}, {"NS": []}, {"BS": ["?"]}, {"SS": None}, {"L": {}}, {"M": []}),
+    *({"L": [{}]}, {"L": [1]}, {"L": [{"S": 1}]}, {"M": {"a": {"X": "1"}}}, {"M": {"a": {"N": "1", "S": ""}}}),
+    *({"L": [{"NULL": False}]}, {"L": [{"B": "?"}]}, {"M": {"a": {"SS": []}}}, {"L": [{"N": "NaN"}]}),
+    *({}, {"S": "a", "N": "1"}, {"X": "a"}, None, "a", 1, [], {"S": "a", "S2": "b"}, {"L": [None]}, {"M": None}),
+]
+INVALID_LINES = [
+    *(b"", b" ", b"{", b"[]", b"null", b"{}", b'{"Item":null}', b'{"Item":[]}', b'"x"', b"\xff\xfe", b"\xef\xbb\xbf{}"),
+    *(b'{"Item":{"id":{"S":"\xff"}}}', b'{"Item":{"id":{"S":"\\ud800"}}}', b'{"Item":{"id":{"S":"a"}},}'),
+    *(b'{"Item":{"id":{"S":"a"},"id":{"S":"b"}}}', b'{"Item":{"id":{"S":"a","S":"b"}}}', b'{"Item":{"x":{"N":NaN}}}'),
+    b'{"Item":{"m":{"M":{"a":{"S":"1"},"a":{"S":"2"}}}}}',
+    b'{"Item":{"id":{"S":"a"}},"Item":{"id":{"S":"b"}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1"}},"NewImage":{"id":{"S":"a"}}}',
+    b'{"Keys":{"id":{"S":"a"}},"NewImage":{"id":{"S":"a"}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"x"}},"Keys":{"id":{"S":"a"}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1.5"}},"Keys":{"id":{"S":"a"}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1"}},"Keys":{"id":{"S":"a"}},"NewImage":null}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1"}},"Keys":{"id":{"S":"a"}},"OldImage":{"id":{"S":1}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1"}},"Keys":{"id":{"S":"a"},"id":{"S":"b"}},"NewImage":{}}',
+    b'{"Item":' + b'{"L":[' * 2000 + b"]}" * 2000 + b"}",
+    b'{"Item":{"deep":' + b'{"L":[' * 65 + b"]}" * 65 + b"}}",
+    b'{"Item":{"deep":' + b'{"L":[' * 5000 + b"]}" * 5000 + b"}}",
+]
+VALID_LINES = [
+    *(b' { "Item" : { "id" : { "S" : "a b" } } } ', b'{"Item":{"id":{"S":"a"}}}\r', b'{"Item":{}}'),
+    *(
+        b'{"Item":{"\\u0069d":{"\\u0053":"\\u00e9\\ud83d\\ude00\\/"}}}',
+        b'{"Item":{"id":{"S":"a"}},"Extra":{"x":1e999}}',
+    ),
+    *(b'{"Item":{"json":{"S":"{\\"a\\":\\"b\\\\\\\\\\":1}"}}}', b'{"Item":{"a\\\\":{"S":"\\\\"},"b\\":":{"S":":"}}}'),
+    b'{"Item":{"m":{"M":{"a\\\\":{"N":"1.50"}, "b": {"S":"\\u001F"}}}}}',
+    b'{"Metadata":{"WriteTimestampMicros":"1768386096366933","X":1},"Keys":{"id":{"S":"a"}},"OldImage":{"id":{"S":"a b, c"} }}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1768386096366933"}},"Keys":{"id":{"S":"a"}},"OldImage":{"id":{"S":"\\u00E9\\u001F"}}}',
+    b'{"Metadata":{"WriteTimestampMicros":{"N":"1768386096366933"}},"Keys":{"id":{"S":"a"}},"OldImage":{"ttl":{"N":"17"}},"NewImage":{}}',
+]
+
+
+def encode_json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+broken_items = st.dictionaries(names, st.one_of(values, st.sampled_from(INVALID_VALUES)), max_size=4)
+lines = st.one_of(
+    items.map(lambda item: encode_json({"Item": item})),
+    changes().map(encode_json),
+    broken_items.map(lambda item: encode_json({"Item": item})),
+    st.builds(
+        lambda record, part, image: encode_json({**record, part: image}),
+        changes(),
+        st.sampled_from(["Keys", "OldImage", "NewImage"]),
+        broken_items,
+    ),
+    st.sampled_from(INVALID_LINES + VALID_LINES),
+    st.sampled_from(INVALID_VALUES).map(lambda value: encode_json({"Item": {"id": {"S": "x"}, "x": value}})),
+)
+
+
+def exact_statistics(block: bytes, export_type: ExportType) -> ExportStatistics:
+    collector = StatisticsCollector()
+    for line in lines_of(block):
+        collector.lines += 1
+        try:
+            record = parse_record(line, export_type)
+        except InvalidRecordError:
+            continue
+        collector.add(record.item)
+    return collector.statistics()
+
+
+def check(block: bytes, export_type: ExportType, view: ExportViewType | None = None) -> None:
+    statistics = scan_data_file(io.BytesIO(block), export_type).statistics
+    exact = exact_statistics(block, export_type)
+    assert statistics.to_json() == exact.to_json()
+    for schema in (SchemaDocument().extend(statistics), SchemaDocument().extend(statistics, column_limit=2)):
+        row_format = RowFormat(export_type, schema.columns, "table-id", "ttl", view)
+        expected = ExactBlockEncoder(row_format).encode(block)
+        with tempfile.TemporaryDirectory() as folder:
+            destination, quarantine = Path(folder, "part.parquet"), Path(folder, "quarantine.jsonl")
+            converted = convert_data_file(
+                io.BytesIO(block),
+                export_type=export_type,
+                schema=schema,
+                table_id="table-id",
+                destination=destination,
+                ttl_attribute="ttl",
+                view=view,
+                quarantine_destination=quarantine,
+            )
+            table = pq.read_table(destination).replace_schema_metadata(None)
+            kept = quarantine.read_text().split("\n")[:-1] if quarantine.exists() else []
+        assert table.equals(pa.Table.from_batches([expected.batch]))
+        assert dict(converted.overflowed) == expected.overflowed
+        assert converted.quarantined == len(expected.quarantined) == len(kept)
+        assert converted.rows + converted.quarantined == converted.digest.lines == expected.lines
+        for text, (index, reason, _) in zip(kept, expected.quarantined, strict=True):
+            document = json.loads(text)
+            assert (document["line"], document["reason"]) == (index + 1, reason)
+
+
+@RELAXED
+@given(st.lists(lines, max_size=8), st.sampled_from(ExportType), st.sampled_from([None, *ExportViewType]))
+def test_both_paths_agree(written: list[bytes], export_type: ExportType, view: ExportViewType | None) -> None:
+    # The same lines again, once their shape is known to the typed decoder.
+    check(b"\n".join(written * 9), export_type, view)
+
+
+@pytest.mark.scenario("F16")
+@pytest.mark.parametrize("export_type", list(ExportType))
+def test_both_paths_agree_on_each_odd_line_between_good_ones(export_type: ExportType) -> None:
+    good = [encode_json({"Item": {"id": {"S": str(n)}, "x": {"N": f"{n}.5"}}}) for n in range(40)]
+    good += [
+        encode_json(
+            {
+                "Metadata": {"WriteTimestampMicros": {"N": str(1768386096366933 + n)}},
+                "Keys": {"id": {"S": str(n)}},
+                "NewImage": {"id": {"S": str(n)}, "x": {"N": str(n)}, "ttl": {"N": "1"}},
+                "OldImage": {"id": {"S": str(n)}, "x": {"L": [{"N": str(n)}]}, "ttl": {"N": str(n * 10**8)}},
+            }
+        )
+        for n in range(40)
+    ]
+    odd = [encode_json({"Item": {"id": {"S": "x"}, "x": value}}) for value in INVALID_VALUES]
+    odd += [
+        encode_json(
+            {
+                "Metadata": {"WriteTimestampMicros": {"N": "1768386096366933"}},
+                "Keys": {"id": {"S": "x"}},
+                "NewImage": {"id": {"S": "x"}},
+                part: {"x": value},
+            }
+        )
+        for value in INVALID_VALUES
+        for part in ("Keys", "NewImage", "OldImage")
+    ]
+    check(b"\n".join(good + good + odd + INVALID_LINES + VALID_LINES + good), export_type)
