@@ -95,6 +95,21 @@ def write_data_file(name: str, destination: Path, mebibytes: int, seed: int = 1)
     return count
 
 
+def repeat_data_file(name: str, destination: Path, mebibytes: int, part_mebibytes: int) -> int:
+    """Write a large data file quickly: one part, compressed once, as many gzip members.
+
+    :param mebibytes: least uncompressed size of the whole.
+    :param part_mebibytes: least uncompressed size of the part.
+    :returns: uncompressed bytes.
+    """
+    write_data_file(name, destination, part_mebibytes)
+    member = destination.read_bytes()
+    part = len(gzip.decompress(member))
+    repeats = (mebibytes << 20) // part + 1
+    destination.write_bytes(member * repeats)
+    return part * repeats
+
+
 def _text(random_source: random.Random, words: int) -> str:
     return " ".join(random_source.choices(WORDS, k=words))
 
@@ -233,7 +248,7 @@ def _invoice(random_source: random.Random, number: int) -> Item:
 
 
 def _dirty(random_source: random.Random, item: Item) -> None:
-    name = random_source.choice([name for name in item if name not in ("pk", "sk", "type")])
+    name = random_source.choice([name for name in item if name not in ("pk", "sk", "type", "deleted_at")])
     item[name] = random_source.choice(({"S": "n/a"}, {"N": "0"}, {"NULL": True}, {"M": {"tags": {"SS": ["nested"]}}}))
 
 

@@ -27,21 +27,6 @@ from ddb_export.operators.verify import VerifyExportOperator
 if TYPE_CHECKING:
     from ddb_export.config.model import TableConfiguration
 
-_PARAMS = {
-    "new_base": Param(
-        default=False,
-        type="boolean",
-        title="Begin a new chain",
-        description="Close the chain and make a new full export now. It is billed by the table's size.",
-    ),
-    "dry_run": Param(
-        default=False,
-        type="boolean",
-        title="Dry run",
-        description="Say in the plan task's log what would be done; claim, export and bill nothing.",
-    ),
-}
-
 
 def build_dag(table: TableConfiguration) -> DAG:
     """Return the DAG that keeps a table's lake in step.
@@ -58,7 +43,7 @@ def build_dag(table: TableConfiguration) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=table.paused_at_creation,
         tags=["ddb_export", *table.tags],
-        params=_PARAMS,
+        params=_params(),
         default_args=_default_args(table),
         description=f"Keeps {table.lake_uri} in step with the DynamoDB table {table.table_name}",
         doc_md=__doc__,
@@ -67,9 +52,31 @@ def build_dag(table: TableConfiguration) -> DAG:
     return dag
 
 
+_PLANNED_EXPORTS = "{{ ti.xcom_pull(task_ids='plan', key='exports') | tojson }}"
+"""What the plan task pushed, or null: an XComArg would fail, in Airflow's words, where the plan task did."""
+
+
 def lake_asset(table: TableConfiguration) -> Asset:
     """Return the asset whose events tell that a table's lake has grown; its name never changes."""
     return Asset(name=table.dag_id, uri=f"{table.lake_uri}/")
+
+
+def _params() -> dict[str, Param]:
+    """Return new parameters: Airflow writes a run's values into the objects."""
+    return {
+        "new_base": Param(
+            default=False,
+            type="boolean",
+            title="Begin a new chain",
+            description="Close the chain and make a new full export now. It is billed by the table's size.",
+        ),
+        "dry_run": Param(
+            default=False,
+            type="boolean",
+            title="Dry run",
+            description="Say in the plan task's log what would be done; claim, export and bill nothing.",
+        ),
+    }
 
 
 def _pushed(task: BaseOperator, key: str) -> XComArg:
@@ -128,14 +135,14 @@ def _add_tasks(table: TableConfiguration) -> None:
     windows = window.expand_kwargs(plan.output)
     hand_over = HandOverOperator(
         task_id=HAND_OVER_TASK,
-        exports=_pushed(plan, "exports"),
+        exports=_PLANNED_EXPORTS,
         outputs=table.outputs,
         file_groups=table.file_groups,
         trigger_rule=TriggerRule.ALL_DONE,
     )
     verify_base >> windows >> hand_over
     verify_base >> hand_over
-    _add_conversion(plan, hand_over, table)
+    _add_conversion(hand_over, table)
 
 
 def _add_base(plan: PlanExportsOperator, table: TableConfiguration, exporting: dict[str, Any]) -> VerifyExportOperator:
@@ -149,7 +156,7 @@ def _add_base(plan: PlanExportsOperator, table: TableConfiguration, exporting: d
     return VerifyExportOperator(task_id="verify_base", export=export_base.output)
 
 
-def _add_conversion(plan: PlanExportsOperator, hand_over: HandOverOperator, table: TableConfiguration) -> None:
+def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> None:
     scan = ScanDataFilesOperator.partial(task_id="scan").expand_kwargs(hand_over.output)
     merge_schema = MergeSchemaOperator(
         task_id="merge_schema", file_groups=hand_over.output, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
@@ -163,7 +170,7 @@ def _add_conversion(plan: PlanExportsOperator, hand_over: HandOverOperator, tabl
     )
     check = CheckPublishedOperator(
         task_id="check",
-        exports=_pushed(plan, "exports"),
+        exports=_PLANNED_EXPORTS,
         outputs=table.outputs,
         workgroup=table.athena.workgroup,
         output_location=table.athena_output_location,

@@ -73,7 +73,10 @@ class UsageError(DdbExportError, ValueError):
 class NotReachableError(DdbExportError):
     """A service, bucket or file could not be reached or does not exist."""
 
-    retryable = True
+    @property
+    def retryable(self) -> bool:  # type: ignore[override]
+        """Whether it may pass: a broken connection does, a bucket that does not exist stays so."""
+        return self.code != "NoSuchBucket"
 
 
 class PermissionDeniedError(NotReachableError):

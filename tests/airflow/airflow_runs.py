@@ -103,7 +103,7 @@ def run_scheduled(dag: Any, start: datetime, end: datetime) -> Finished:
 
 def run_backfill(dag: Any, start: datetime, end: datetime) -> Finished:
     """Run a DAG as a backfill does, for a data interval."""
-    return _run_interval(dag, DagRunType.BACKFILL, start, end)
+    return _run_interval(dag, DagRunType.BACKFILL_JOB, start, end)
 
 
 def run_manually(dag: Any, **params: Any) -> Finished:
@@ -181,3 +181,17 @@ def _states(dag_run: Any, session: Any) -> dict[str, str]:
 
 def _name(ti: Any) -> str:
     return f"{ti.task_id}[{ti.map_index}]" if ti.map_index >= 0 else str(ti.task_id)
+
+
+def replace_xcom(finished: Finished, task_id: str, key: str, value: Any) -> None:
+    """Put another value in the place of what a task of a finished run pushed."""
+    with create_session() as session:
+        XComModel.set(
+            key=key,
+            value=value,
+            serialize=False,
+            task_id=task_id,
+            dag_id=finished.dag.dag_id,
+            run_id=finished.run_id,
+            session=session,
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local_aws.client import Lab
-from tests.airflow.runs import Table, make_table
+from tests.airflow.runs import HOUR, Table, make_table
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +31,14 @@ def connection(airflow_database: None, lab: Lab, account: str, monkeypatch: pyte
 
 @pytest.fixture
 def table(lab: Lab, account: str, aws: Callable[..., Any], connection: str) -> Table:
-    """A table with point-in-time recovery since four days, a bucket and a Glue database."""
-    return make_table(lab, account, aws, connection)
+    """A table with point-in-time recovery since four days, a bucket, a Glue database and two items."""
+    table = make_table(lab, account, aws, connection)
+    table.write(table.midnights[0] + HOUR, {"id": {"S": "a"}, "price": {"N": "1.50"}}, {"id": {"S": "b"}})
+    table.now()
+    return table
+
+
+@pytest.fixture
+def dag(table: Table) -> Any:
+    """The table's DAG; a task is tried once more after a failure."""
+    return table.dag(retries=1)

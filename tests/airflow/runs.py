@@ -1,8 +1,12 @@
-"""Runs of a table's DAG in this process, and a table with a past to run them on."""
+"""A DynamoDB table with a past in the lab, its lake, and what can be seen of it from outside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +14,9 @@ from typing import Any
 from local_aws.client import Lab
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+ONE_LINE = re.compile(r"(?P<thing>\S[^\n]*?): (?P<cause>\S[^\n]*)\. Remedy: (?P<remedy>\S[^\n]*)")
+"""The whole of an error message: thing, cause and remedy, in one line."""
 
 
 @dataclass
@@ -47,11 +54,70 @@ class Table:
         self.lab.write_history(self.account, lines)
 
     def dag(self, **changes: Any) -> Any:
-        """Build the table's DAG and make it known to Airflow's database."""
+        """Build the table's DAG."""
         from ddb_export.config.model import TableConfiguration
         from ddb_export.dag_factory import build_dag
 
-        return known(build_dag(TableConfiguration.declare(**{**self.configuration, **changes})))
+        return build_dag(TableConfiguration.declare(**{**self.configuration, **changes}))
+
+    @contextmanager
+    def own_dag(self, **defaults: Any) -> Iterator[Any]:
+        """Open a DAG that is not of our making, with the table's place in the lake as default arguments."""
+        from airflow.sdk import DAG
+
+        place = {"bucket": self.bucket, "prefix": "lake", "lake_name": self.name, "aws_conn_id": self.connection}
+        arguments = {**place, "retries": 0, "retry_delay": timedelta(seconds=1), **defaults}
+        with DAG(f"own_{self.name}", schedule=None, default_args=arguments) as dag:
+            yield dag
+
+    def document(self, key: str) -> Any:
+        """Read a JSON object below the table's folder."""
+        return json.loads(self.content(key))
+
+    def content(self, key: str) -> bytes:
+        """Read an object below the table's folder."""
+        return bytes(self.aws("s3").get_object(Bucket=self.bucket, Key=f"lake/{self.name}/{key}")["Body"].read())
+
+    def claims(self) -> list[dict[str, Any]]:
+        """Read the ledger's claims, in order."""
+        return [self.document(key) for key in self.keys("ledger/claims/")]
+
+    def windows(self) -> list[tuple[str, str]]:
+        """Return start and end of each claimed window, in order of claiming."""
+        requests = [claim["request"] for claim in self.claims()]
+        return [(request["start"], request["end"]) for request in requests if request["start"]]
+
+    def partitions(self) -> list[tuple[str, ...]]:
+        """Return the values of every partition in the Glue catalog."""
+        glue = self.aws("glue")
+        tables = [table["Name"] for table in glue.get_tables(DatabaseName="lake")["TableList"]]
+        found = [glue.get_partitions(DatabaseName="lake", TableName=name)["Partitions"] for name in tables]
+        return [tuple(partition["Values"]) for partitions in found for partition in partitions]
+
+    def visible(self) -> list[str]:
+        """Return everything that a reader could take for data: partitions, live files, evidence."""
+        keys = [key for key in self.keys() if key.endswith("_live.json")]
+        keys += [*self.keys("ledger/verified/"), *self.keys("ledger/published/")]
+        return [*keys, *map(str, self.partitions())]
+
+    def lake_files(self) -> dict[str, bytes]:
+        """Return the Parquet files of the lake with their content."""
+        return {key: self.content(key) for key in self.keys() if key.endswith(".parquet")}
+
+    def rows(self, output: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Read an output back: contract columns and rebuilt item of each row."""
+        from ddb_export.conversion.inverse import read_rows
+
+        files = [key for key in self.keys(f"{output}/") if key.endswith(".parquet")]
+        return [row for key in files for row in read_rows(io.BytesIO(self.content(key)))]
+
+    def lake_keys(self) -> list[str]:
+        """Return the keys of everything below the table's folder."""
+        return self.keys()
+
+    def started(self) -> list[dict[str, Any]]:
+        """Return every export that DynamoDB took on, as the lab recorded them."""
+        return self.lab.exports(self.account)
 
     def keys(self, prefix: str = "") -> list[str]:
         """List the object keys below the table's folder."""
@@ -64,17 +130,18 @@ class Table:
         return [export for export in self.lab.exports(self.account) if export["status"] == "COMPLETED"]
 
 
-def make_table(lab: Lab, account: str, aws: Callable[..., Any], connection: str) -> Table:
-    """Make a table whose recovery began four days before the last midnight."""
+def make_table(lab: Lab, account: str, aws: Callable[..., Any], connection: str, sort_key: str | None = None) -> Table:
+    """Make a table whose recovery began before the day that ended four days before the last midnight."""
     last = (datetime.now(UTC) - timedelta(hours=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     midnights = [last - days * DAY for days in range(4, -1, -1)]
-    table = Table(lab, account, aws, connection, "orders", f"lake-{account}", midnights)
+    table = Table(lab, account, aws, connection, f"orders_{account}", f"lake-{account}", midnights)
     lab.set_clock(midnights[0] - timedelta(hours=6), account)
     dynamodb = aws("dynamodb")
+    keys = {"id": "HASH", **({sort_key: "RANGE"} if sort_key else {})}
     dynamodb.create_table(
         TableName=table.name,
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
         BillingMode="PAY_PER_REQUEST",
     )
     dynamodb.update_continuous_backups(
@@ -94,35 +161,3 @@ def make_table(lab: Lab, account: str, aws: Callable[..., Any], connection: str)
         "retry_delay": "1s",
     }
     return table
-
-
-def known(dag: Any) -> Any:
-    """Write a DAG into Airflow's database, without which ``dag.test()`` refuses it in Airflow 3.3."""
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.definitions.dag import SerializedDAG
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        if session.get(DagBundleModel, "testing") is None:
-            session.add(DagBundleModel(name="testing"))
-            session.flush()
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDAG.bulk_write_to_db("testing", None, [lazy], session=session)
-        SerializedDagModel.write_dag(lazy, bundle_name="testing", session=session)
-    return dag
-
-
-def run(dag: Any, **options: Any) -> Any:
-    """Run a DAG in this process; return the finished run."""
-    return dag.test(**options)
-
-
-def states(dag_run: Any) -> dict[str, str]:
-    """Return the state of each task instance of a run."""
-    found = {}
-    for ti in dag_run.get_task_instances():
-        suffix = f"[{ti.map_index}]" if ti.map_index >= 0 else ""
-        found[f"{ti.task_id}{suffix}"] = str(ti.state)
-    return found

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 
 from ddb_export.conversion.batch import ExactBlockEncoder, RowFormat
 from ddb_export.conversion.data_file import lines_of
+from ddb_export.conversion.inverse import read_items
 from ddb_export.conversion.parquet import convert_data_file
 from ddb_export.conversion.record import InvalidRecordError, parse_record
 from ddb_export.conversion.scan import scan_data_file
 from ddb_export.conversion.statistics_collector import StatisticsCollector
+from ddb_export.domain.attribute_value import items_equal
 from ddb_export.domain.export import ExportType, ExportViewType
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
 from tests.conversion.dynamodb_strategies import changes, items, names, values
 
-RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
 
 INVALID_VALUES: list[Any] = [
     *({"S": 1}, {"S": None}, {"N": "one"}, {"N": 1}, {"N": ""}, {"N": "1E126"}, {"N": "1_0"}, {"N": "-"}),
@@ -165,3 +167,66 @@ def test_both_paths_agree_on_each_odd_line_between_good_ones(export_type: Export
         for part in ("Keys", "NewImage", "OldImage")
     ]
     check(b"\n".join(good + good + odd + INVALID_LINES + VALID_LINES + good), export_type)
+
+
+SAMPLES: dict[str, list[Any]] = {
+    "S": ["a", ""],
+    "N": ["1", "2.5"],
+    "B": ["AA==", ""],
+    "BOOL": [True, False],
+    "NULL": [True],
+    "SS": [["a"], ["b", "c"]],
+    "NS": [["1"], ["2", "3.5"]],
+    "BS": [["AA=="], ["AQ==", ""]],
+    "L": [[], [{"N": "1"}]],
+    "M": [{}, {"a": {"S": "1"}}],
+}
+
+
+@pytest.mark.parametrize("value", [value for value in INVALID_VALUES if isinstance(value, dict)], ids=str)
+def test_invalid_values_are_found_where_the_typed_decoder_expects_their_tags(value: dict[str, Any]) -> None:
+    tags = [tag for tag in value if tag in SAMPLES] or ["S", "N"]
+    good = [{"id": {"S": "a"}, "x": {tag: sample}} for tag in tags for sample in SAMPLES[tag]]
+    lines = [encode_json({"Item": item}) for item in good * (160 // len(good))]
+    check(b"\n".join([*lines, encode_json({"Item": {"id": {"S": "a"}, "x": value}}), *lines]), ExportType.FULL_EXPORT)
+
+
+@pytest.mark.scenario("F20")
+@pytest.mark.parametrize("scale", [0, 2, 10, 38])
+@pytest.mark.parametrize("tag", ["N", "NS"])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["12345678901234567890123456789012345678"],
+        ["1234567890123456789012345678.25", "1"],
+        ["0.125", "1.5"],
+        ["0.123456789012", "9999"],
+        ["1E+30", "1.50"],
+        ["9223372036854775808", "9223372036854775807", "-9223372036854775808", "-9223372036854775809"],
+    ],
+)
+def test_both_paths_agree_on_numbers_that_a_published_column_may_not_hold(
+    scale: int, tag: str, numbers: list[str], tmp_path: Path
+) -> None:
+    payloads: list[Any] = numbers if tag == "N" else [numbers[:1], numbers]
+    block = b"\n".join([encode_json({"Item": {"n": {tag: payload}}}) for payload in payloads] * 80)
+    for element in ("int64", "string", f"decimal128(38, {scale})"):
+        kind = element if tag == "N" else f"list<{element}>"
+        schema = SchemaDocument.from_json(
+            {"version": 1, "columns": [{"name": "n", "attribute": "n", "dynamodb_type": tag, "arrow_type": kind}]}
+        )
+        expected = ExactBlockEncoder(RowFormat(ExportType.FULL_EXPORT, schema.columns, "t")).encode(block)
+        destination = tmp_path / "part.parquet"
+        convert_data_file(
+            io.BytesIO(block), export_type="FULL_EXPORT", schema=schema, table_id="t", destination=destination
+        )
+        table = pq.read_table(destination).replace_schema_metadata(None)
+        assert table.equals(pa.Table.from_batches([expected.batch]))
+        items = [json.loads(line)["Item"] for line in block.split(b"\n")]
+        assert all(items_equal(*pair) for pair in zip(items, read_items(destination), strict=True))
+
+
+def test_a_value_with_two_tags_does_not_make_up_for_one_with_none() -> None:
+    good = [encode_json({"Item": {"x": value}}) for value in ({"S": "a"}, {"N": "1"})] * 80
+    odd = [encode_json({"Item": {"x": value}}) for value in ({"S": "a", "N": "1"}, {})]
+    check(b"\n".join([*good, *odd, *good]), ExportType.FULL_EXPORT)

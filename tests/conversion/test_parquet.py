@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ddb_export.conversion.inverse import read_columns, read_items, read_rows, to_item
-from ddb_export.conversion.parquet import ConvertedFile, convert_data_file
+from ddb_export.conversion.parquet import ConvertedFile, convert_data_file, scan_and_convert_data_file
 from ddb_export.conversion.scan import ScanResult, scan_data_file
 from ddb_export.domain.attribute_value import items_equal
 from ddb_export.domain.schema import SchemaDocument
@@ -167,6 +167,26 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_a_right_guess_writes_the_same_bytes_and_a_wrong_one_shows(tmp_path: Path) -> None:
+    direct, guessed = tmp_path / "direct.parquet", tmp_path / "guessed.parquet"
+    broken = b'{"Item":{"id":1}}\n'
+    for late, right in (({"id": {"S": "late"}}, True), ({"late": {"N": "1"}}, False), ({"count": {"N": "0.5"}}, False)):
+        content = item_lines(ITEMS * 8_000) + broken + item_lines([late])
+        converted = convert(content, direct)
+        speculative = scan_and_convert_data_file(
+            io.BytesIO(content),
+            export_type="FULL_EXPORT",
+            published=SchemaDocument(),
+            table_id="table-id",
+            destination=guessed,
+        )
+        final = SchemaDocument().extend(speculative.scanned.statistics)
+        assert speculative.scanned.to_json() == scan_data_file(io.BytesIO(content), "FULL_EXPORT").to_json()
+        assert (speculative.schema.fingerprint == final.fingerprint) is right
+        assert (direct.read_bytes() == guessed.read_bytes()) is right
+        assert converted.quarantined == speculative.converted.quarantined == 1
+
+
 @pytest.mark.scenario("F24")
 def test_an_attribute_that_comes_late_has_its_column(tmp_path: Path) -> None:
     destination = tmp_path / "part.parquet"
@@ -219,7 +239,7 @@ def test_damage_leaves_no_parquet_file(tmp_path: Path) -> None:
 def test_row_groups_are_bounded(tmp_path: Path) -> None:
     small, large = tmp_path / "small.parquet", tmp_path / "large.parquet"
     convert(item_lines([{"id": {"N": str(n)}} for n in range(200_000)]), small)
-    convert(item_lines([{"id": {"S": "x" * 390_000}} for n in range(200)]), large)
+    convert(item_lines([{"id": {"S": "x" * 390_000}} for n in range(100)]), large)
     groups = pq.ParquetFile(small).metadata
     assert groups.num_row_groups >= 2
     assert max(groups.row_group(n).num_rows for n in range(groups.num_row_groups)) < 100_000

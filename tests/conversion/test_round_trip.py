@@ -16,7 +16,7 @@ from ddb_export.domain.schema import SchemaDocument
 from tests.conversion.data_files import convert, item_lines, lines_of
 from tests.conversion.dynamodb_strategies import changes, items, nested, values
 
-RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
+RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 
 
 def round_trip(written: list[dict[str, Any]], **options: Any) -> None:

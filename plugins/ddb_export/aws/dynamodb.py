@@ -35,6 +35,12 @@ class DynamoDBGateway:
 
     def __init__(self, client: BaseClient) -> None:
         self._client: Any = client
+        self._answered_at: datetime | None = None
+
+    @property
+    def answered_at(self) -> datetime:
+        """AWS's time of the newest answer, from its Date header; the worker's clock before the first."""
+        return self._answered_at or datetime.now(UTC)
 
     def identify(self, table: str) -> TableIdentity:
         """Return which table stands behind a name or ARN.
@@ -98,6 +104,7 @@ class DynamoDBGateway:
     def _call(self, operation: str, thing: str, **parameters: Any) -> dict[str, Any]:
         with aws_errors(thing):
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        self._answered_at = answer_time(answer)
         return answer
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import orjson
+from msgspec.structs import astuple
 
 from ddb_export.conversion.payloads import (
     InvalidPayloadsError,
@@ -86,18 +88,30 @@ def checked_slots(images: Images) -> dict[Slot, CheckedPayloads]:
 
     :raises InvalidPayloadsError: with the rows whose image is invalid.
     """
-    _check_ambiguous(images)
     read_exactly = _exact_payloads(images.exact)
     checked = {}
-    for slot in (*images.shape.slots, *(read_exactly.keys() - images.shape.slots.keys())):
-        getter = images.shape.slots.get(slot)
-        payloads = [None] * len(images.typed) if getter is None else [*map(getter, images.typed)]
-        for row, payload in read_exactly.get(slot, ()):
+    for slot, payloads in _typed_payloads(images):
+        for row, payload in read_exactly.pop(slot, ()):
             payloads[row] = payload
         found = CheckedPayloads(slot[1], payloads)
         if found.count:
             checked[slot] = found
+    for slot, placed in read_exactly.items():
+        payloads = [None] * len(images.typed)
+        for row, payload in placed:
+            payloads[row] = payload
+        checked[slot] = CheckedPayloads(slot[1], payloads)
     return checked
+
+
+def _typed_payloads(images: Images) -> Iterator[tuple[Slot, list[Any]]]:
+    """The payloads of each slot of the shape, per row; images are turned into columns all at once."""
+    values_by_attribute = zip(*map(astuple, images.typed), strict=True)
+    for (attribute, (tags, absent)), values in zip(images.shape.attributes.items(), values_by_attribute, strict=False):
+        if len(tags) > 1:
+            _check_ambiguous(tags, absent, values)
+        for tag in tags:
+            yield (attribute, tag), [*map(attrgetter(tag), values)]
 
 
 def _exact_payloads(exact: Mapping[int, Mapping[str, Any]]) -> dict[Slot, list[tuple[int, Any]]]:
@@ -111,15 +125,14 @@ def _exact_payloads(exact: Mapping[int, Mapping[str, Any]]) -> dict[Slot, list[t
     return payloads
 
 
-def _check_ambiguous(images: Images) -> None:
-    for attribute, (getter, absent) in images.shape.ambiguous.items():
-        tags = images.shape.tags[attribute]
-        invalid = []
-        for row, value in enumerate(map(getter, images.typed)):
-            if value is not absent and sum(getattr(value, tag) is not None for tag in tags) != 1:
-                invalid.append(row)
-        if invalid:
-            raise InvalidPayloadsError(invalid)
+def _check_ambiguous(tags: Sequence[str], absent: Any, values: Sequence[Any]) -> None:
+    invalid = [
+        row
+        for row, value in enumerate(values)
+        if value is not absent and sum(getattr(value, tag) is not None for tag in tags) != 1
+    ]
+    if invalid:
+        raise InvalidPayloadsError(invalid)
 
 
 class CheckedRun:

@@ -9,8 +9,10 @@ this package and pyarrow alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -19,19 +21,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddb_export.conversion.batch import EncodedBlock, RowFormat
-from ddb_export.conversion.checked import checked_runs, without_garbage_collection
+from ddb_export.conversion.checked import CheckedRun, checked_runs, without_garbage_collection
 from ddb_export.conversion.data_file import DataFileDigest, DataFileReader, lines_of, stream_name
 from ddb_export.conversion.fast_batch import RunEncoder
 from ddb_export.conversion.quarantine import QuarantineFile
+from ddb_export.conversion.scan import ScanResult
+from ddb_export.conversion.statistics_collector import StatisticsCollector
 from ddb_export.conversion.typed_lines import LineDecoder
 from ddb_export.domain.export import ExportType, ExportViewType
-from ddb_export.domain.schema import Column, SchemaDocument
+from ddb_export.domain.schema import DEFAULT_COLUMN_LIMIT, Column, SchemaDocument
+from ddb_export.domain.statistics import ExportStatistics
 
 FOOTER_KEY = "ddb_export.columns"
 """The footer's key-value entry that maps columns to attributes."""
 
 CONVERTER_VERSION = 1
 """Grows with every change that makes other bytes of the same input; part of a generation's name."""
+
+_SAMPLE_BLOCKS = 4
+"""Blocks that a guess of the schema is made from."""
 
 ROW_GROUP_ROWS = 65_536
 ROW_GROUP_BYTES = 32 << 20
@@ -100,22 +108,95 @@ def convert_data_file(
     row_format = RowFormat(
         ExportType(export_type), schema.columns, table_id, ttl_attribute, ExportViewType(view) if view else None
     )
+    with without_garbage_collection():
+        blocks = _checked_blocks(reader, LineDecoder(row_format.export_type, row_format.view))
+        return _write(blocks, reader, row_format, destination, QuarantineFile(quarantine_destination, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculativeFile:
+    """A data file that was scanned and converted in one pass, by a schema that was guessed.
+
+    :ivar scanned: what :func:`ddb_export.conversion.scan.scan_data_file` would have found.
+    :ivar schema: the schema that the Parquet file was written by. The file may be used if, and only if, its
+        fingerprint is that of the final schema document; then it is byte for byte what
+        :func:`convert_data_file` would write. Otherwise convert again.
+    :ivar converted: about the Parquet file.
+    """
+
+    scanned: ScanResult
+    schema: SchemaDocument
+    converted: ConvertedFile
+
+
+def scan_and_convert_data_file(
+    stream: BinaryIO,
+    *,
+    export_type: ExportType | str,
+    published: SchemaDocument,
+    table_id: str,
+    destination: Path,
+    seen: ExportStatistics | None = None,
+    column_limit: int = DEFAULT_COLUMN_LIMIT,
+    ttl_attribute: str | None = None,
+    view: ExportViewType | str | None = None,
+    quarantine_destination: Path | None = None,
+    file: str | None = None,
+) -> SpeculativeFile:
+    """Scan and convert a data file in one pass, in the hope that its first lines tell the whole schema.
+
+    Parsing is most of the work, and what is new in an export usually shows in its first thousands of lines.
+    Parameters are those of :func:`convert_data_file`, and:
+
+    :param published: the schema document before this export.
+    :param seen: statistics of other files of the same export, which make the guess better.
+    :param column_limit: as in :meth:`SchemaDocument.extend`.
+    :raises ConversionError: if the gzip stream is damaged.
+    """
+    name = stream_name(stream, file)
+    reader = DataFileReader(stream, name)
+    kind, view_type = ExportType(export_type), ExportViewType(view) if view else None
+    collector = StatisticsCollector()
+    with without_garbage_collection():
+        blocks = _checked_blocks(reader, LineDecoder(kind, view_type), collector)
+        sample = deque(islice(blocks, _SAMPLE_BLOCKS))
+        guess = published.extend((seen or ExportStatistics()).merge(collector.statistics()), column_limit=column_limit)
+        row_format = RowFormat(kind, guess.columns, table_id, ttl_attribute, view_type)
+        all_blocks = chain((sample.popleft() for _ in range(len(sample))), blocks)
+        converted = _write(all_blocks, reader, row_format, destination, QuarantineFile(quarantine_destination, name))
+    return SpeculativeFile(ScanResult(collector.statistics(), converted.digest), guess, converted)
+
+
+def _checked_blocks(
+    reader: DataFileReader, decoder: LineDecoder, collector: StatisticsCollector | None = None
+) -> Iterator[tuple[list[CheckedRun], int]]:
+    for block in reader.blocks():
+        runs = []
+        for checked in checked_runs(lines_of(block), decoder):
+            if collector is not None:
+                checked.collect(collector)
+            runs.append(checked)
+        yield runs, len(block)
+
+
+def _write(
+    blocks: Iterable[tuple[list[CheckedRun], int]],
+    reader: DataFileReader,
+    row_format: RowFormat,
+    destination: Path,
+    quarantine: QuarantineFile,
+) -> ConvertedFile:
     encoder = RunEncoder(row_format)
-    decoder = LineDecoder(row_format.export_type, row_format.view)
-    with (
-        without_garbage_collection(),
-        QuarantineFile(quarantine_destination, name) as quarantine,
-        _ParquetOutput(destination, row_format) as output,
-    ):
-        line_number = 1
-        for block in reader.blocks():
-            for checked in checked_runs(lines_of(block), decoder):
+    line_number = 1
+    with quarantine, _ParquetOutput(destination, row_format) as output:
+        for runs, json_bytes in blocks:
+            for checked in runs:
                 encoded = encoder.encode(checked)
                 for index, reason, line in encoded.quarantined:
                     quarantine.add(line_number + index, reason, line)
                 line_number += encoded.lines
                 output.add(encoded)
-            output.end_block(len(block))
+            output.end_block(json_bytes)
     return ConvertedFile(
         rows=output.rows,
         bytes=destination.stat().st_size,

@@ -23,6 +23,7 @@ from ddb_export.domain.attribute_value import (
     MAXIMUM_NESTING,
     AttributeValueError,
     NumberShape,
+    fits_plain_json,
     parse_number,
     plain_json_text,
     validate_value,
@@ -188,57 +189,71 @@ class NestedValues:
         self._tag = tag
         self._rows = [row for row, payload in enumerate(payloads) if payload is not None]
         self._size = len(payloads)
-        raws = [bytes(payloads[row]) for row in self._rows]
-        parsed = parse_together(raws)
-        self._values = self._parse_each(raws) if parsed is None else parsed
-        self.members = count_members(b",".join(raws))
-        self._plain: list[Any] = []
-        self._convert()
+        self._raws = [bytes(payloads[row]) for row in self._rows]
+        self.members = count_members(b",".join(self._raws))
+        parsed = parse_together(self._raws)
+        self._plain = self._convert_exactly() if parsed is None else self._convert(parsed)
 
-    def _parse_each(self, raws: list[bytes]) -> list[Any]:
-        values, invalid = [], []
-        for row, raw in zip(self._rows, raws, strict=True):
-            try:
-                values.append(parse_json(raw))
-            except InvalidRecordError:
-                invalid.append(row)
-        if invalid:
-            raise InvalidPayloadsError(invalid)
-        return values
-
-    def _convert(self) -> None:
-        invalid = []
+    def _convert(self, values: list[Any]) -> list[Any]:
         convert = _CONVERTERS[self._tag]
-        for row, value in zip(self._rows, self._values, strict=True):
+        plain: list[Any] = []
+        invalid: list[int] = []
+        for index, value in enumerate(values):
             try:
-                self._plain.append(convert(value, 0))
-            except (_NotPlainJsonError, TypeError, KeyError, AttributeError, ValueError):
-                try:
-                    self._plain.append(_refer_to_exact_rules(self._tag, value))
-                except AttributeValueError:
-                    invalid.append(row)
+                plain.append(convert(value, 0))
+            except (_NotPlainJsonError, LookupError, TypeError, AttributeError):
+                # The converter takes values apart, so the exact rules start from the text again.
+                self._look_closer(index, plain, invalid)
+        return self._or_invalid(plain, invalid)
+
+    def _convert_exactly(self) -> list[Any]:
+        plain: list[Any] = []
+        invalid: list[int] = []
+        for index in range(len(self._rows)):
+            self._look_closer(index, plain, invalid)
+        return self._or_invalid(plain, invalid)
+
+    def _look_closer(self, index: int, plain: list[Any], invalid: list[int]) -> None:
+        try:
+            value = {self._tag: parse_json(self._raws[index])}
+            validate_value(value)
+        except (InvalidRecordError, AttributeValueError):
+            invalid.append(self._rows[index])
+            return
+        plain.append(orjson.Fragment(plain_json_text(value)) if fits_plain_json(value) else _MISFIT)
+
+    @staticmethod
+    def _or_invalid(plain: list[Any], invalid: list[int]) -> list[Any]:
         if invalid:
             raise InvalidPayloadsError(invalid)
+        return plain
 
     def values(self) -> dict[int, Any]:
         """Row → parsed payload."""
-        return dict(zip(self._rows, self._values, strict=True))
+        return {row: orjson.loads(raw) for row, raw in zip(self._rows, self._raws, strict=True)}
 
     def array(self) -> tuple[pa.Array, Sequence[int]]:
         """The payloads as compact plain JSON text, and the rows that plain JSON cannot hold."""
-        cells: list[Any] = [None] * self._size
+        texts: list[bytes | None] = []
+        if self._plain:
+            # All texts are written at once, with line feeds between them, which JSON text never holds.
+            parts = [_LINE_FEED] * (2 * len(self._plain) - 1)
+            parts[::2] = self._plain
+            texts = [*orjson.dumps(parts)[1:-1].split(b",\n,")]
+        cells: list[bytes | None] = [None] * self._size
         misfits = []
-        for row, plain in zip(self._rows, self._plain, strict=True):
-            if plain is None:
+        for row, plain, text in zip(self._rows, self._plain, texts, strict=True):
+            if plain is _MISFIT:
                 misfits.append(row)
             else:
-                cells[row] = plain if type(plain) is str else orjson.dumps(plain)
+                cells[row] = text
         return pa.array(cells, pa.string()), misfits
 
 
 def count_members(text: bytes) -> int:
     """Members of all objects in compact JSON: quotes before a colon, less those that are part of a string."""
-    return text.count(b'":') - text.count(b'\\":')
+    members = text.count(b'":')
+    return members - text.count(b'\\":') if b"\\" in text else members
 
 
 def parse_together(raws: Sequence[bytes]) -> list[Any] | None:
@@ -252,56 +267,56 @@ def parse_together(raws: Sequence[bytes]) -> list[Any] | None:
         return None
 
 
-def _refer_to_exact_rules(tag: str, value: Any) -> str | None:
-    validate_value({tag: value})
-    try:
-        return plain_json_text({tag: value})
-    except AttributeValueError:
-        return None
+_LINE_FEED = orjson.Fragment(b"\n")
+_MISFIT = orjson.Fragment(b"null")
 
 
 class _NotPlainJsonError(Exception):
     """A set or binary, or something that the exact rules must look at."""
 
 
-def _convert_list(payload: Any, depth: int) -> list[Any]:
+def _convert_list(payload: list[dict[str, Any]], depth: int) -> list[Any]:
     if type(payload) is not list or depth >= MAXIMUM_NESTING:
         raise _NotPlainJsonError
     depth += 1
-    converted = []
+    plain: list[Any] = []
     for value in payload:
-        ((tag, inner),) = value.items()
+        tag, inner = value.popitem()
+        if value:
+            raise _NotPlainJsonError
         if tag == "S" and type(inner) is str:
-            converted.append(inner)
+            plain.append(inner)
         else:
-            converted.append(_CONVERTERS[tag](inner, depth))
-    return converted
+            plain.append(_CONVERTERS[tag](inner, depth))
+    return plain
 
 
-def _convert_map(payload: Any, depth: int) -> dict[str, Any]:
-    depth += 1
-    if depth > MAXIMUM_NESTING:
+def _convert_map(payload: dict[str, Any], depth: int) -> dict[str, Any]:
+    if type(payload) is not dict or depth >= MAXIMUM_NESTING:
         raise _NotPlainJsonError
-    converted = {}
+    depth += 1
     for name, value in payload.items():
-        ((tag, inner),) = value.items()
+        tag, inner = value.popitem()
+        if value:
+            raise _NotPlainJsonError
+        # In place: a new value under an old name does not disturb the iteration.
         if tag == "S" and type(inner) is str:
-            converted[name] = inner
+            payload[name] = inner
         else:
-            converted[name] = _CONVERTERS[tag](inner, depth)
-    return converted
+            payload[name] = _CONVERTERS[tag](inner, depth)
+    return payload
 
 
-def _convert_number(payload: Any, _: int) -> orjson.Fragment:
+def _convert_number(payload: str, _: int) -> orjson.Fragment:
     if _matches_plain_number(payload) is None:
         raise _NotPlainJsonError
     return orjson.Fragment(payload)
 
 
-def _convert_boolean(payload: Any, _: int) -> bool:
-    if payload is True or payload is False:
-        return bool(payload)
-    raise _NotPlainJsonError
+def _convert_boolean(payload: Any, _: int) -> Any:
+    if type(payload) is not bool:
+        raise _NotPlainJsonError
+    return payload
 
 
 def _convert_null(payload: Any, _: int) -> None:
@@ -309,12 +324,7 @@ def _convert_null(payload: Any, _: int) -> None:
         raise _NotPlainJsonError
 
 
-def _not_plain(_payload: Any, _depth: int) -> None:
-    raise _NotPlainJsonError
-
-
 _CONVERTERS: dict[str, Callable[[Any, int], Any]] = {
-    "S": _not_plain,
     "N": _convert_number,
     "BOOL": _convert_boolean,
     "NULL": _convert_null,

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from ddb_export.domain.export import ExportType, ExportViewType
 _LEARNING_LINES = (64, 512, 2048)
 """Sizes of the first runs of lines; after each the shapes are learned anew. Then whole blocks."""
 
+# NOTE (founding engineer): see the note at the top of docs/conversion.md: this costs 713 MiB with sparse attributes.
 _LARGEST_SHAPE = 2000
 """Attributes of a shape. Where attribute names are data, the lines past this are read exactly."""
 
@@ -53,15 +53,13 @@ class Shape:
     """The attributes and type tags that lines are expected to have.
 
     :param tags: attribute → its expected type tags.
-    :ivar slots: (attribute, tag) → function from a decoded image to that payload or ``None``.
-    :ivar ambiguous: attribute with several expected tags → function from an image to its tagged struct, and
-        the struct that stands for a missing attribute. Such a struct does not promise exactly one tag.
+    :ivar attributes: attribute, in the order of an image's fields → its expected type tags, and the struct that
+        stands for a missing attribute. A struct with several tags does not promise that exactly one is there.
     """
 
     def __init__(self, tags: Mapping[str, Sequence[str]]) -> None:
         self.tags = {attribute: tuple(expected) for attribute, expected in tags.items()}
-        self.slots: dict[Slot, Any] = {}
-        self.ambiguous: dict[str, tuple[Any, Any]] = {}
+        self.attributes: dict[str, tuple[tuple[str, ...], Any]] = {}
         fields, names = [], {}
         for index, (attribute, expected) in enumerate(self.tags.items()):
             name = f"a{index}"
@@ -69,9 +67,7 @@ class Shape:
             value_type = _value_type(expected)
             absent = value_type(**dict.fromkeys(expected))
             fields.append((name, value_type, absent))
-            self.slots.update({(attribute, tag): attrgetter(f"{name}.{tag}") for tag in expected})
-            if len(expected) > 1:
-                self.ambiguous[attribute] = (attrgetter(name), absent)
+            self.attributes[attribute] = (expected, absent)
         self.image_type: Any = msgspec.defstruct(
             "Image", fields, rename=names, forbid_unknown_fields=True, frozen=True, gc=False
         )

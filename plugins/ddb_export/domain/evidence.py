@@ -7,7 +7,7 @@ and never changed. What follows from these facts is derived in :mod:`ddb_export.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,8 @@ class ClaimKind(StrEnum):
 
     BASE = "base"
     WINDOW = "window"
+    SNAPSHOT = "snapshot"
+    """One more full export beside the chain, which it leaves as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,10 @@ class Claim:
     def window(self) -> Window | None:
         """The window, None for a base."""
         return self.request.window
+
+    def asks_for(self, request: ExportRequest) -> bool:
+        """Tell whether the claim asks for the same, its private prefix aside."""
+        return replace(self.request, s3_prefix=request.s3_prefix) == request
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that :meth:`from_json` reads; ``client_token`` and ``export`` are in it for people."""

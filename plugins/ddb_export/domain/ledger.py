@@ -137,6 +137,13 @@ class Chain:
             attempts[claim.subject] = (*attempts.get(claim.subject, ()), claim)
         return attempts
 
+    def with_claim(self, claim: Claim) -> Chain:
+        """Return the chain with one claim more; what is known of the attempts is carried over, so that many claims stay cheap."""
+        chain = replace(self, claims=(*self.claims, claim))
+        attempts = (*self._attempts.get(claim.subject, ()), claim)
+        vars(chain)["_attempts"] = {**self._attempts, claim.subject: attempts}
+        return chain
+
     def newest_attempt(self, subject: str, table_id: str) -> Claim | None:
         """Return the newest claim of a subject for this very table; None if there is none."""
         attempts = self._attempts.get(subject, ())

@@ -11,7 +11,7 @@ from typing import Any
 from ddb_export.domain.evidence import ClaimKind
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.utc import iso, parse_utc
-from ddb_export.domain.window import Window
+from ddb_export.domain.window import Stretch, Window
 
 
 class RunKind(StrEnum):

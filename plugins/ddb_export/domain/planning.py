@@ -76,7 +76,7 @@ def plan(
 
 def output_of(kind: ClaimKind) -> str:
     """Return the output that is made from an export of this kind."""
-    return "snapshots" if kind is ClaimKind.BASE else "changes"
+    return "changes" if kind is ClaimKind.WINDOW else "snapshots"
 
 
 def _require_same_table(chain: Chain, request: PlanRequest, identity: TableIdentity) -> None:
@@ -110,9 +110,8 @@ class _Decision:
                 "let the first scheduled run make the base, then start the backfill again",
             )
         wanted, source = self._wanted_base()
-        first = self._first_restorable()
-        base_time = max(ceil_minute(wanted), first)
-        notes = () if base_time == wanted else (f"base moved from {iso(wanted)} to where recovery begins",)
+        base_time = max(ceil_minute(wanted), self._first_restorable())
+        notes = () if base_time == ceil_minute(wanted) else (f"base moved from {iso(wanted)} to where recovery begins",)
         opening = "a new chain was asked for" if request.new_base else "the table has no chain yet"
         base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at the {source}", base_time)
         if request.new_base or self._until() <= base_time:
@@ -124,7 +123,7 @@ class _Decision:
         until = self._until()
         if until <= base_time:
             note = f"nothing before {iso(base_time)}: the chain begins there"
-            return Plan(base, (), until, self._wait_until([base] if base else []), (*notes, note))
+            return Plan(base, (), until, self._wait_until([base]), (*notes, note))
         span = Stretch(base_time, until)
         pending = [
             planned
@@ -170,12 +169,14 @@ class _Decision:
         windows = sorted([*known, *fresh], key=lambda each: each.ready_at)
         until, notes = span.end, (*notes, *more_notes)
         if len(windows) > MOST_WINDOWS:
-            notes = (*notes, f"{len(windows)} windows are due; this run takes the first {MOST_WINDOWS}, the next the rest")
+            notes = (
+                *notes,
+                f"{len(windows)} windows are due; this run takes the first {MOST_WINDOWS}, the next the rest",
+            )
             windows = windows[:MOST_WINDOWS]
             until = windows[-1].ready_at
         self._require_restorable(windows)
-        exports = [each for each in (base, *windows) if each and each.action is Action.EXPORT]
-        return Plan(base, tuple(windows), until, self._wait_until(exports), notes)
+        return Plan(base, tuple(windows), until, self._wait_until([base, *windows]), notes)
 
     def _until(self) -> datetime:
         """Return the moment up to which a run that catches up answers.
@@ -186,8 +187,8 @@ class _Decision:
         if self.request.interval:
             return self.request.interval.end
         settled = self._settled()
-        coming = self.boundaries(settled, settled + SHORTEST)
-        return min(coming) - SHORTEST if coming else settled
+        coming = min(self.boundaries(settled, settled + SHORTEST), default=None)
+        return coming - SHORTEST if coming else settled
 
     def _settled(self) -> datetime:
         """Return the last minute whose state can be exported at once."""
@@ -222,14 +223,15 @@ class _Decision:
             )
         return self.recovery.earliest
 
-    def _wait_until(self, exports: Sequence[PlannedExport]) -> datetime | None:
-        """Return when DynamoDB may be asked for all of these, None if at once.
+    def _wait_until(self, exports: Sequence[PlannedExport | None]) -> datetime | None:
+        """Return when DynamoDB may be asked for all of these that are not claimed yet, None if at once.
 
         A full export lies at or before LatestRestorableDateTime besides, whatever the time to settle is.
         """
         request, latest = self.request, self.recovery.latest
         lag = max(request.settle, request.now - latest) if latest else request.settle
-        ready = [each.ready_at + (request.settle if each.window else lag) for each in exports]
+        fresh = [each for each in exports if each and each.action is Action.EXPORT]
+        ready = [each.ready_at + (request.settle if each.window else lag) for each in fresh]
         return max(ready) if ready and max(ready) > request.now else None
 
     def _fresh(self, span: Stretch, base_time: datetime) -> tuple[list[PlannedExport], tuple[str, ...]]:

@@ -19,7 +19,11 @@ def require_utc(moment: datetime) -> datetime:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; write it in UTC, for example with a final Z")
-    return moment.astimezone(UTC)
+    moment = moment.astimezone(UTC)
+    if type(moment) is datetime:
+        return moment
+    # Airflow's pendulum times lose their zone in some sums; nothing below this line should know of them.
+    return datetime.combine(moment.date(), moment.time(), UTC)
 
 
 def floor_minute(moment: datetime) -> datetime:
@@ -29,6 +33,8 @@ def floor_minute(moment: datetime) -> datetime:
 
 def ceil_minute(moment: datetime) -> datetime:
     """Return the first whole minute at or after ``moment``, in UTC."""
+    # In UTC first: Python finds a local time that occurs twice, or never, unequal to every time of another zone.
+    moment = require_utc(moment)
     floored = floor_minute(moment)
     return floored if floored == moment else floored + MINUTE
 

@@ -17,6 +17,7 @@ from ddb_export.aws.glue import GlueGateway
 from ddb_export.aws.object_store import S3ObjectStore
 
 if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
     from botocore.client import BaseClient
 
 
@@ -68,6 +69,15 @@ class LakeHook(AwsBaseHook):
     def glue(self) -> GlueGateway:
         """The gateway to the catalog."""
         return GlueGateway(self.client("glue"))
+
+    @cached_property
+    def athena(self) -> AthenaHook:
+        """Airflow's own hook for Athena, with the connection and the client settings of this one."""
+        from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+
+        return AthenaHook(
+            aws_conn_id=self.aws_conn_id, region_name=self._region_name, verify=self._verify, config=self._config
+        )
 
     def bucket(self, name: str, owner: str | None = None) -> S3ObjectStore:
         """Return a bucket as a place of objects.

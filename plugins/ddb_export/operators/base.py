@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from ddb_export.domain.layout import Lake
 from ddb_export.exceptions import LedgerError, UsageError
+from ddb_export.operators.runs import plain
 from ddb_export.retry_policy import DdbExportRetryPolicy
 
 if TYPE_CHECKING:
@@ -125,4 +126,4 @@ def instant(value: object, name: str) -> datetime | None:
         raise UsageError(name, f"{value!r} is no ISO 8601 time", "write it like 2026-01-31T00:00:00Z") from error
     if moment.tzinfo is None:
         raise UsageError(name, f"{value!r} has no time zone", "write it in UTC, like 2026-01-31T00:00:00Z")
-    return moment.astimezone(UTC)
+    return plain(moment)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry
+from ddb_export.aws.errors import aws_errors
+from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry, subject_of
 from ddb_export.domain.planning import output_of
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, PublishError
@@ -72,13 +73,13 @@ class CheckPublishedOperator(LakeOperator):
 
     def _published(self, chain: Chain, names: Sequence[str], verified: Sequence[VerifiedEntry]) -> list[PublishedEntry]:
         subjects = {entry.subject for entry in verified}
-        for name in names:
-            if name.rsplit("-a", 1)[0] not in subjects:
-                raise ExportError(
-                    f"export {name} of {self.lake_name}",
-                    "it is not verified, so the run is not complete",
-                    "see the log of its export or verify task; the next run, or clearing this one, goes on with it",
-                )
+        missing = [name for name in names if subject_of(name) not in subjects]
+        if missing:
+            raise ExportError(
+                f"export {', '.join(missing)} of {self.lake_name}",
+                f"not verified, so the run is not complete ({len(subjects)} of {len(names)} are)",
+                "see the log of its export or verify task; the next run, or clearing this one, goes on with it",
+            )
         newest: dict[tuple[str, str], PublishedEntry] = {}
         for each in sorted(chain.published, key=lambda each: each.published_at):
             newest[each.export, each.output] = each
@@ -101,22 +102,8 @@ class CheckPublishedOperator(LakeOperator):
         entries = [entry for entry in published if entry.output == output]
         if not entries:
             return None
-        from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-
-        hook = AthenaHook(self.aws_conn_id, region_name=self.region_name, verify=self.verify)
-        sql = count_query(entries)
-        database = entries[0].glue_table.split(".", 1)[0]
-        query_id = hook.run_query(
-            sql, {"Database": database}, {"OutputLocation": self.output_location}, workgroup=self.workgroup
-        )
-        state = hook.poll_query_status(query_id, sleep_time=_POLL_SECONDS)
-        if state != "SUCCEEDED":
-            raise PublishError(
-                f"Athena query {query_id} on {entries[0].glue_table}",
-                f"it ended as {state}: {hook.get_state_change_reason(query_id)}",
-                "see the cause; clear this task to ask again",
-            )
-        counted = int(self._only_value(hook, query_id))
+        with aws_errors(f"Athena count of {entries[0].glue_table} in workgroup {self.workgroup}"):
+            query_id, counted = self._count(entries)
         expected = sum(entry.rows for entry in entries)
         if counted != expected:
             raise PublishError(
@@ -125,11 +112,26 @@ class CheckPublishedOperator(LakeOperator):
                 "clear the publish task; if it stays, look for writes of others to these folders",
             )
         self.log.info("Athena counts %s rows of %s, as published (query %s)", counted, output, query_id)
-        return str(query_id)
+        return query_id
 
-    def _only_value(self, hook: Any, query_id: str) -> str:
-        results = hook.get_query_results(query_id)
-        return str(results["ResultSet"]["Rows"][1]["Data"][0]["VarCharValue"])
+    def _count(self, entries: Sequence[PublishedEntry]) -> tuple[str, int]:
+        hook = self.hook.athena
+        table = entries[0].glue_table
+        query_id: str = hook.run_query(
+            count_query(entries),
+            {"Database": table.split(".", 1)[0]},
+            {"OutputLocation": self.output_location},
+            workgroup=self.workgroup,
+        )
+        state = hook.poll_query_status(query_id, sleep_time=_POLL_SECONDS)
+        if state != "SUCCEEDED":
+            raise PublishError(
+                f"Athena query {query_id} on {table}",
+                f"it ended as {state}: {hook.get_state_change_reason(query_id)}",
+                "see the cause; clear this task to ask again",
+            )
+        results: Any = hook.get_query_results(query_id)
+        return query_id, int(results["ResultSet"]["Rows"][1]["Data"][0]["VarCharValue"])
 
     def _summary(
         self,

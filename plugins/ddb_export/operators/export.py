@@ -17,8 +17,7 @@ from ddb_export.domain.window import Window
 from ddb_export.exceptions import (
     ExportError,
     ExportFailedError,
-    NotReachableError,
-    PermissionDeniedError,
+    ExportRefusedError,
     UsageError,
 )
 from ddb_export.links.export import DynamoDBExportLink
@@ -27,7 +26,7 @@ from ddb_export.operators.state import recall, remember
 from ddb_export.pipeline.exports import Exports, describe_claim
 from ddb_export.pipeline.ledger import Wanted
 from ddb_export.pipeline.planning import Destination
-from ddb_export.triggers.export import DynamoDBExportTrigger
+from ddb_export.triggers.export import DynamoDBExportTrigger, refusal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -96,11 +95,12 @@ class DynamoDBExportOperator(LakeOperator):
         _, now = self.hook.dynamodb.recovery(self.table)
         if now < planned.ready_at + self.settle:
             self._wait_to_settle(planned.ready_at + self.settle - now)
-        claim = self._claim(planned, identity, now)
+        request = self._request(planned, identity)
+        claim = self._claim(planned, request, identity, now)
         if self._is_verified(claim):
             self.log.info("%s is verified already; DynamoDB is not asked", describe_claim(claim))
             return self._finished(claim, self._verified_description(claim))
-        description = self._find_or_start(context, claim, identity, now)
+        description = self._find_or_start(context, claim, request, identity, now)
         if description.status is ExportStatus.IN_PROGRESS:
             self._wait(description)
         return self._ended(claim, description)
@@ -108,16 +108,13 @@ class DynamoDBExportOperator(LakeOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
         """Go on after the trigger fired.
 
-        :raises ExportFailedError: DynamoDB ended the export as FAILED.
-        :raises NotReachableError: the export could no longer be asked after.
+        :raises ExportFailedError: DynamoDB ended the export as FAILED. :raises NotReachableError: it could no longer be
+            asked after; a :class:`~ddb_export.exceptions.PermissionDeniedError` where a permission was taken away.
         """
         if event["status"] == "error":
-            denied = str(event.get("code", "")).startswith("AccessDenied")
-            error_type = PermissionDeniedError if denied else NotReachableError
-            remedy = "allow this role dynamodb:DescribeExport" if denied else "see the cause; a retry asks again"
-            raise error_type(event["export_arn"], str(event["cause"]), remedy, code=event.get("code"))
-        claim = self._claimed_for(event["export_arn"])
-        return self._ended(claim, self.hook.dynamodb.describe_export(event["export_arn"]))
+            raise refusal(event)
+        description = self.hook.dynamodb.describe_export(event["export_arn"])
+        return self._ended(self._claimed_for(description), description)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Begin again after the window has settled."""
@@ -147,11 +144,14 @@ class DynamoDBExportOperator(LakeOperator):
         kind = ClaimKind.WINDOW if window else ClaimKind.BASE
         return PlannedExport(kind, Action.EXPORT, f"task {self.task_id}", export_time, window)
 
-    def _claim(self, planned: PlannedExport, identity: TableIdentity, now: datetime) -> Claim:
+    def _request(self, planned: PlannedExport, identity: TableIdentity) -> ExportRequest:
+        """Return what would be asked for now; a claim that exists keeps what it was claimed with."""
         destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
-        request = destination.request(self.ledger, identity.table_arn, planned)
+        return destination.request(self.ledger, identity.table_arn, planned)
+
+    def _claim(self, planned: PlannedExport, request: ExportRequest, identity: TableIdentity, now: datetime) -> Claim:
         self.ledger.own(identity.table_arn, now)
-        wanted = Wanted(planned.kind, request, planned.reason)
+        wanted = Wanted(planned.kind, request, planned.reason, beside_chain=True)
         return self.ledger.claim([wanted], identity.table_id, now)[0]
 
     def _is_verified(self, claim: Claim) -> bool:
@@ -181,17 +181,26 @@ class DynamoDBExportOperator(LakeOperator):
         )
 
     def _find_or_start(
-        self, context: Context, claim: Claim, identity: TableIdentity, now: datetime
+        self, context: Context, claim: Claim, request: ExportRequest, identity: TableIdentity, now: datetime
     ) -> ExportDescription:
-        """Return the claim's export; where it FAILED before this try, that of the next attempt."""
-        description = self._remembered(context, claim, now)
-        if description.status is ExportStatus.FAILED:
+        """Return the claim's export; where it FAILED before this try, that of the next attempt.
+
+        So too where DynamoDB refuses what was claimed, and the configuration was corrected since: what was refused never began.
+        """
+        try:
+            description = self._remembered(context, claim, now)
+        except ExportRefusedError as error:
+            if error.code != "ValidationException" or claim.asks_for(request):
+                raise
+            reason = f"attempt {claim.attempt} was refused: {error.cause}"
+        else:
+            if description.status is not ExportStatus.FAILED:
+                return description
             self._record_failure(claim, description)
             reason = f"attempt {claim.attempt} FAILED with {description.failure_code}"
-            following = self.ledger.next_attempt(claim, identity.table_id, now, reason)
-            self.log.info("%s; going on with %s", reason, describe_claim(following))
-            description = self._remembered(context, following, now)
-        return description
+        following = self.ledger.next_attempt(claim, identity.table_id, now, reason, request)
+        self.log.info("%s; going on with %s", reason, describe_claim(following))
+        return self._remembered(context, following, now)
 
     def _remembered(self, context: Context, claim: Claim, now: datetime) -> ExportDescription:
         key = f"export_arn/{claim.export}"
@@ -228,13 +237,15 @@ class DynamoDBExportOperator(LakeOperator):
         self.log.info("the window has not settled; waiting %s, deferred", delay)
         self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
 
-    def _claimed_for(self, export_arn: str) -> Claim:
-        """Return the claim whose export this is, by the request that DynamoDB says it answers."""
-        prefix = (self.hook.dynamodb.describe_export(export_arn).s3_prefix or "").strip("/")
+    def _claimed_for(self, description: ExportDescription) -> Claim:
+        """Return the claim whose export this is, by the private prefix that DynamoDB says it writes to."""
+        prefix = (description.s3_prefix or "").strip("/")
         for claim in self.ledger.read().claims:
             if claim.request.s3_prefix == prefix:
                 return claim
-        raise ExportError(export_arn, f"no claim of the ledger has its prefix {prefix}", "restore the ledger's claims")
+        raise ExportError(
+            description.export_arn, f"no claim of the ledger has its prefix {prefix}", "restore the ledger's claims"
+        )
 
     def _ended(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
         self._exports.require_agreement(claim, description)

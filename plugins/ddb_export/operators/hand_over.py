@@ -12,7 +12,7 @@ from ddb_export.domain.planning import RunKind, output_of
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import PlanError
 from ddb_export.operators.base import LakeOperator
-from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
+from ddb_export.operators.runs import EXPORT_END_KEY, list_of, own_key, run_kind
 from ddb_export.pipeline.tasks import group_files
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class HandOverOperator(LakeOperator):
     It runs whatever became of the exports, so that windows that are verified go on although another one failed; the
     run itself still fails at its end.
 
-    Pushes ``export_end`` (scheduled runs; others under a key of their own): the head, ISO 8601, null without a verified
+    Pushes ``export_end`` (scheduled runs; others under a key of their own): the head, ISO 8601; nothing without a verified
     base. Returns the file groups, ``{"export", "group", "groups"}`` each, for mapping.
 
-    :param exports: names of the attempts that the run planned.
+    :param exports: names of the attempts that the run planned; a list, or its JSON text, as a template gives it.
     :param outputs: outputs that the table publishes.
     :param file_groups: most groups that one export's files are cut into.
     """
@@ -46,12 +46,13 @@ class HandOverOperator(LakeOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Read the ledger, push the head, return the groups; skip if the run has no plan."""
-        if self.exports is None:
+        if list_of(self.exports) is None:
             raise AirflowSkipException("the run has no plan; see the plan task's log")
         chain = self.ledger.read()
         head = iso(chain.head) if chain.head else None
         scheduled = run_kind(context) is RunKind.SCHEDULED
-        context["ti"].xcom_push(key=EXPORT_END_KEY if scheduled else own_key(context, EXPORT_END_KEY), value=head)
+        if head:
+            context["ti"].xcom_push(key=EXPORT_END_KEY if scheduled else own_key(context, EXPORT_END_KEY), value=head)
         self.log.info("data is complete to %s", head or "nowhere yet: the base is not verified")
         verified = verified_of(chain, planned_names(self.task_id, self.exports))
         wanted = [entry for entry in verified if output_of(entry.kind) in self.outputs]
@@ -63,9 +64,10 @@ def planned_names(task_id: str, exports: object) -> list[str]:
 
     :raises PlanError: there is no plan: its task did not succeed.
     """
-    if not isinstance(exports, list | tuple):
+    names = list_of(exports)
+    if not isinstance(names, list | tuple):
         raise PlanError(f"task {task_id}", "the run has no plan", "see the plan task's log, then clear it")
-    return [str(name) for name in exports]
+    return [str(name) for name in names]
 
 
 def verified_of(chain: Chain, names: Sequence[str]) -> list[VerifiedEntry]:

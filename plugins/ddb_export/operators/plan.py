@@ -20,6 +20,7 @@ from ddb_export.pipeline.planning import (
     claim_plan,
     explain_plan,
     plan_run,
+    replay_run,
     require_first_run,
 )
 
@@ -41,8 +42,8 @@ class PlanExportsOperator(LakeOperator):
     backfill run for its own interval. A run that comes before its windows have settled waits, deferred. The plan
     is kept: a cleared run does the same again, from the raw exports that exist.
 
-    Returns a list of windows, ``{"start", "end"}`` each, for mapping. XComs: ``base_time`` (ISO 8601, or null), ``exports``
-    (names of the attempts), ``head``, ``until``.
+    Returns a list of windows, ``{"start", "end"}`` each, for mapping. XComs: ``base_time`` (ISO 8601, empty without a full
+    export), ``exports`` (names of the attempts), ``head`` and ``until`` (ISO 8601, absent if there is none).
 
     :param table: name or ARN of the DynamoDB table.
     :param schedule: cron expression at whose boundaries windows are cut; None for no boundaries.
@@ -91,12 +92,19 @@ class PlanExportsOperator(LakeOperator):
         kept = recall(context, PLAN_KEY)
         if kept and not is_true(self.dry_run_only):
             self.log.info("plan of an earlier try of this run is done again; nothing that exists is exported twice")
-            return self._hand_over(context, self._planned(context, Plan.from_json(kept)))
+            run = replay_run(self.hook.dynamodb, self.ledger, self.table, Plan.from_json(kept))
+            self._require_first_run(context, run)
+            try:
+                return self._hand_over(context, run)
+            except ClaimConflictError as error:
+                # The try died before it had claimed all of its plan, and another run was faster.
+                self.log.info("planning again: %s", error)
+                forget(context, PLAN_KEY)
         for _ in range(_PLANS):
             run = self._planned(context)
             if is_true(self.dry_run_only):
                 self.log.info("dry run: nothing is claimed and nothing is exported")
-                return []
+                return self._push(context, run, ())
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
             remember(context, PLAN_KEY, run.plan.to_json())
@@ -111,16 +119,18 @@ class PlanExportsOperator(LakeOperator):
         """Go on after waiting; the world is looked at anew."""
         return self.execute(context)
 
-    def _planned(self, context: Context, kept: Plan | None = None) -> PlannedRun:
+    def _planned(self, context: Context) -> PlannedRun:
         run = plan_run(self.hook.dynamodb, self.ledger, self.table, self._request(context), self._boundaries)
-        if kept:
-            return PlannedRun(kept, run.identity, run.chain, run.now)
-        if not run.chain.claims and not is_true(self.new_base):
-            require_first_run(self.ledger, self.store, self._earlier_signs(context))
+        self._require_first_run(context, run)
         for line in explain_plan(run):
             self.log.info("%s", line)
         self._compare_hand_over(context, run)
         return run
+
+    def _require_first_run(self, context: Context, run: PlannedRun) -> None:
+        """Refuse an empty ledger where an earlier chain has left signs: it was lost, and would be paid for again."""
+        if not run.chain.claims and not is_true(self.new_base):
+            require_first_run(self.ledger, self.store, self._earlier_signs(context))
 
     def _request(self, context: Context) -> PlanRequest:
         kind = run_kind(context)
@@ -149,14 +159,19 @@ class PlanExportsOperator(LakeOperator):
     def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
         destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
         claims = claim_plan(self.ledger, run, destination, new_base=self._request(context).new_base)
+        return self._push(context, run, claims)
+
+    def _push(self, context: Context, run: PlannedRun, claims: Sequence[Claim]) -> list[dict[str, str]]:
+        """Push what the next tasks pull: always, as Airflow takes a value of None for a missing one and fails who pulls it."""
         base: Claim | None = next((claim for claim in claims if claim.window is None), None)
         ti = context["ti"]
-        ti.xcom_push(
-            key="base_time", value=iso(base.request.export_time) if base and base.request.export_time else None
-        )
+        base_time = base.request.export_time if base else None
+        ti.xcom_push(key="base_time", value=iso(base_time) if base_time else "")
         ti.xcom_push(key="exports", value=[claim.export for claim in claims])
-        ti.xcom_push(key="head", value=iso(run.chain.head) if run.chain.head else None)
-        ti.xcom_push(key="until", value=iso(run.plan.until) if run.plan.until else None)
+        if run.chain.head:
+            ti.xcom_push(key="head", value=iso(run.chain.head))
+        if run.plan.until:
+            ti.xcom_push(key="until", value=iso(run.plan.until))
         return [{"start": iso(claim.window.start), "end": iso(claim.window.end)} for claim in claims if claim.window]
 
     def _previous_end(self, context: Context) -> str | None:

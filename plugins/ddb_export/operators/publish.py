@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +47,16 @@ class PublishExportsOperator(LakeOperator):
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
+        if len(kept_back) > 1:
+            self.log.error("%s exports are kept back, %s are published", len(kept_back), len(published))
         if kept_back:
             raise kept_back[0]
         return published
 
     def _publish(self, export: str, groups: Sequence[FileGroup]) -> dict[str, Any]:
         entry = self.verified_entry(export)
-        _, now = self.hook.dynamodb.recovery(entry.table_arn)
-        done = TableWork(self.ledger, self.store).publish(entry, groups, self.hook.glue, self.database, now)
+        work = TableWork(self.ledger, self.store)
+        done = work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
         self.log.info("%s: %s rows are visible in %s at %s", export, done.rows, done.glue_table, done.partition)
         return {
             "export": done.export,

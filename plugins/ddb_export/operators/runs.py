@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ddb_export.domain.planning import RunKind
@@ -46,12 +48,30 @@ def data_interval(context: Context) -> Stretch:
             "it has no data interval, so it covers no time",
             "give the DAG an interval timetable such as CronDataIntervalTimetable",
         )
-    return Stretch(start, end)
+    return Stretch(plain(start), plain(end))
+
+
+def plain(moment: datetime) -> datetime:
+    """Return an aware time as the standard library's datetime, in UTC.
+
+    Airflow's contexts hold pendulum's, which lose their zone when a timedelta is added to them after ``astimezone(UTC)``.
+    """
+    return datetime.fromisoformat(moment.isoformat()).astimezone(UTC)
 
 
 def is_true(value: bool | str | None) -> bool:  # noqa: FBT001  # it is what is read
     """Read a switch that may have gone through a template."""
     return value is True or str(value).lower() == "true"
+
+
+def list_of(value: object) -> object:
+    """Read a list that may have gone through a template as JSON; whatever else it is comes back as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def task_beside(task_id: str, name: str) -> str:

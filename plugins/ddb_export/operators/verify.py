@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.domain.export import ExportStatus
 from ddb_export.domain.planning import RunKind
 from ddb_export.domain.utc import iso
-from ddb_export.exceptions import UsageError
+from ddb_export.exceptions import ExportError, TableMissingError, UsageError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
+from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.tasks import TableWork
 from ddb_export.pipeline.verification import VerificationLevel
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from ddb_export.domain.export import ExportDescription
+    from ddb_export.domain.ledger import Claim
 
 
 class VerifyExportOperator(LakeOperator):
@@ -41,7 +46,7 @@ class VerifyExportOperator(LakeOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify, record, and hand over the end of what was verified.
 
-        :raises VerificationError: something does not hold.
+        :raises VerificationError: something does not hold. :raises ExportError: the attempt has no export yet.
         """
         name = self.export.get("export") if isinstance(self.export, Mapping) else self.export
         if not name:
@@ -50,14 +55,21 @@ class VerifyExportOperator(LakeOperator):
         entry = self.ledger.read().verified.get(claim.export)
         if entry is None:
             dynamodb = self.hook.dynamodb
-            description = dynamodb.describe_export(self._arn(claim.export))
-            ttl_attribute = dynamodb.ttl_attribute(claim.request.table_arn)
-            _, now = dynamodb.recovery(claim.request.table_arn)
+            description = self._description(claim)
+            if description.status is not ExportStatus.COMPLETED:
+                raise ExportError(
+                    f"export {description.export_arn}",
+                    f"it is {description.status}, and only a COMPLETED export can be verified",
+                    "wait for it with the export operator or the sensor, then clear this task",
+                )
+            ttl_attribute = self._ttl_attribute(claim)
             work = TableWork(self.ledger, self.store)
+            now = dynamodb.answered_at
             entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
         end = entry.end or entry.export_time
         key = EXPORT_END_KEY if run_kind(context) is RunKind.SCHEDULED else own_key(context, EXPORT_END_KEY)
-        context["ti"].xcom_push(key=key, value=iso(end) if end else None)
+        if end:
+            context["ti"].xcom_push(key=key, value=iso(end))
         self.log.info(
             "export %s: verified at level %s: %s files, %s items, %s bytes",
             entry.export_arn,
@@ -77,9 +89,21 @@ class VerifyExportOperator(LakeOperator):
             "export_end": iso(end) if end else None,
         }
 
-    def _arn(self, export: str) -> str:
+    def _ttl_attribute(self, claim: Claim) -> str | None:
+        """Return the table's TTL attribute; an export outlives its table, whose TTL nobody can tell any more."""
+        try:
+            return self.hook.dynamodb.ttl_attribute(claim.request.table_arn)
+        except TableMissingError:
+            self.log.info("%s is gone; its exports are verified without knowing its TTL", claim.request.table_arn)
+            return None
+
+    def _description(self, claim: Claim) -> ExportDescription:
+        """Describe the export, found by its claim where only the name of the attempt was handed over."""
         if isinstance(self.export, Mapping) and self.export.get("export_arn"):
-            return str(self.export["export_arn"])
-        raise UsageError(
-            f"export {export}", "its ARN is not known to this task", "hand over what the export operator returned"
-        )
+            return self.hook.dynamodb.describe_export(str(self.export["export_arn"]))
+        description = Exports(self.hook.dynamodb, self.store).find(claim)
+        if description is None:
+            raise ExportError(
+                f"export {claim.export}", "DynamoDB has no export for its claim", "run the export task first"
+            )
+        return description

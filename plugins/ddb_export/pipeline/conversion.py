@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.object_store import ObjectMissingError, ObjectStore
 from ddb_export.domain.export import ExportType
@@ -25,16 +25,21 @@ from ddb_export.exceptions import PermissionDeniedError, VerificationError
 from ddb_export.pipeline.source import ExportSource
 from ddb_export.pipeline.verification import Progress, watched
 
+if TYPE_CHECKING:
+    from ddb_export.conversion.parquet import ConvertedFile
+
 __all__ = [
     "ConvertedPart",
     "ExportSource",
     "Generation",
+    "Output",
     "Published",
     "convert_files",
     "find_published",
     "partition_of",
     "plan_generation",
     "publish_generation",
+    "read_live",
     "scan_files",
 ]
 
@@ -240,7 +245,7 @@ def convert_files(
     parts = []
     with tempfile.TemporaryDirectory(dir=work_folder) as work:
         for file in source.chosen(indexes):
-            parts.append(_convert_file(source, generation, file, _Output(target, root, Path(work)), progress))
+            parts.append(_convert_file(source, generation, file, Output(target, root, Path(work)), progress))
             if progress:
                 progress(1, 0)
     return parts
@@ -277,65 +282,94 @@ def publish_generation(
     return published
 
 
-def find_published(generation: Generation, target: ObjectStore, root: str = "") -> Published | None:
-    """Return a generation if it is already live and all its files are there, in full size; else None."""
+def read_live(generation: Generation, target: ObjectStore, root: str = "") -> Published | None:
+    """Return what readers of a generation's partition see now; None if nothing, or if it cannot be read."""
     try:
         document = json.loads(target.read(_join(root, generation.live_path)).content)
-        published = Published.from_json(document, generation.partition)
-        sizes = {each.key: each.size for each in target.list_objects(f"{_join(root, generation.folder)}/")}
+        return Published.from_json(document, generation.partition)
     except (ObjectMissingError, PermissionDeniedError, ValueError, KeyError, TypeError):
         return None  # who may only write, writes the same again
+
+
+def find_published(generation: Generation, target: ObjectStore, root: str = "") -> Published | None:
+    """Return a generation if it is already live and all its files are there, in full size; else None."""
+    published = read_live(generation, target, root)
+    if published is None or published.generation != generation.name:
+        return None
+    try:
+        sizes = {each.key: each.size for each in target.list_objects(f"{_join(root, generation.folder)}/")}
+    except (ObjectMissingError, PermissionDeniedError):
+        return None
     whole = all(sizes.get(_join(root, path)) == size for path, _, size in published.files)
-    return published if whole and published.generation == generation.name else None
+    return published if whole else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
-    """Where converted files go, and where they are made."""
+class Output:
+    """Where converted files go, and where they are made.
+
+    :param target: the place; ``root`` the key of the table's folder in it. :param work: local folder.
+    """
 
     target: ObjectStore
     root: str
     work: Path
 
-    def put(self, path: str, file: Path, content_type: str) -> None:
+    @property
+    def parquet(self) -> Path:
+        """The Parquet file in the making."""
+        return self.work / "part.parquet"
+
+    @property
+    def quarantined(self) -> Path:
+        """The lines that are no valid record, in the making."""
+        return self.work / "part.jsonl"
+
+    def store(self, generation: Generation, index: int, converted: ConvertedFile) -> ConvertedPart:
+        """Put what was made of a data file to its place.
+
+        :param index: the data file's place in the manifest.
+        """
+        if converted.rows:
+            self._put(generation.part(index), self.parquet, PARQUET)
+        if converted.quarantined:
+            self._put(generation.quarantine(index), self.quarantined, JSON_LINES)
+        return ConvertedPart(
+            index=index,
+            path=generation.part(index) if converted.rows else None,
+            rows=converted.rows,
+            bytes=converted.bytes if converted.rows else 0,
+            quarantined=converted.quarantined,
+            quarantine_path=generation.quarantine(index) if converted.quarantined else None,
+            overflowed=converted.overflowed,
+            first_written_at=converted.first_written_at,
+            last_written_at=converted.last_written_at,
+        )
+
+    def _put(self, path: str, file: Path, content_type: str) -> None:
         self.target.put_file(_join(self.root, path), file, content_type=content_type)
         file.unlink()
 
 
 def _convert_file(
-    source: ExportSource, generation: Generation, file: ManifestFile, output: _Output, progress: Progress | None
+    source: ExportSource, generation: Generation, file: ManifestFile, output: Output, progress: Progress | None
 ) -> ConvertedPart:
     from ddb_export.conversion.parquet import convert_data_file
 
-    parquet, quarantine = output.work / "part.parquet", output.work / "part.jsonl"
     with source.store.open(source.key(file)) as stream:
         converted = convert_data_file(
             watched(stream, progress),
             export_type=source.summary.export_type,
             schema=generation.schema,
             table_id=source.summary.table_id or "",
-            destination=parquet,
+            destination=output.parquet,
             ttl_attribute=generation.ttl_attribute,
             view=source.summary.output_view,
-            quarantine_destination=quarantine,
+            quarantine_destination=output.quarantined,
             file=file.key,
         )
     _require_verified(source, file, converted.digest.md5_base64, converted.rows + converted.quarantined)
-    if converted.rows:
-        output.put(generation.part(file.index), parquet, PARQUET)
-    if converted.quarantined:
-        output.put(generation.quarantine(file.index), quarantine, JSON_LINES)
-    return ConvertedPart(
-        index=file.index,
-        path=generation.part(file.index) if converted.rows else None,
-        rows=converted.rows,
-        bytes=converted.bytes if converted.rows else 0,
-        quarantined=converted.quarantined,
-        quarantine_path=generation.quarantine(file.index) if converted.quarantined else None,
-        overflowed=converted.overflowed,
-        first_written_at=converted.first_written_at,
-        last_written_at=converted.last_written_at,
-    )
+    return output.store(generation, file.index, converted)
 
 
 def _write_empty(source: ExportSource, generation: Generation, target: ObjectStore, root: str) -> tuple[str, int, int]:

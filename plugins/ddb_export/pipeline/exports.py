@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from ddb_export.domain.agreement import disagreements
 from ddb_export.domain.export import ExportDescription, ExportStatus, export_id
+from ddb_export.domain.manifest import EXPORT_ID
 from ddb_export.domain.utc import iso
-from ddb_export.exceptions import ExportError, ExportRefusedError
+from ddb_export.exceptions import ExportError, ExportRefusedError, TableIdentityError
 
 if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
@@ -55,16 +56,34 @@ class Exports:
         :param known_arn: ARN that an earlier try of the task stored, if any.
         :return: the description, in whatever state the export is.
         :raises ExportRefusedError: DynamoDB answers the token with an export that is not what was claimed.
+        :raises TableIdentityError: another table has the name now; it is not exported in the place of the one that was claimed.
         """
         if known_arn and (found := self._agreeing(claim, known_arn)):
             log.info("export %s: found again by its stored ARN", known_arn)
             return found
-        if now - claim.claimed_at >= TOKEN_LIFETIME - TOKEN_MARGIN and (found := self._find(claim)):
+        if now - claim.claimed_at >= TOKEN_LIFETIME - TOKEN_MARGIN and (found := self.find(claim)):
             return found
+        self._require_same_table(claim)
         started = self.dynamodb.start_export(claim.request, claim.client_token)
         log.info("export %s: %s for claim %s of %s", started.export_arn, started.status, claim.sequence, claim.subject)
         self.require_agreement(claim, started)
         return started
+
+    def find(self, claim: Claim) -> ExportDescription | None:
+        """Return the export of a claim without asking for one, None if there is none; DynamoDB may have forgotten the token."""
+        found: dict[str, ExportDescription] = {}
+        for candidates in (self._listed_in_prefix(claim), self._listed_by_dynamodb(claim)):
+            for export_arn in candidates:
+                if export_arn not in found and (description := self._agreeing(claim, export_arn)):
+                    found[export_arn] = description
+            # What FAILED is no answer yet: a person may have started another one for the same window and prefix.
+            if any(each.status is not ExportStatus.FAILED for each in found.values()):
+                break
+        if not found:
+            return None
+        best = min(found.values(), key=lambda each: (_USEFULNESS[each.status], each.export_id))
+        log.info("export %s: found again by listing, %s", best.export_arn, best.status)
+        return best
 
     def require_agreement(self, claim: Claim, description: ExportDescription) -> None:
         """Refuse an export that is not what was claimed.
@@ -78,25 +97,21 @@ class Exports:
                 "begin a new chain with new_base: true if the table was created again; else restore the claim",
             )
 
-    def _find(self, claim: Claim) -> ExportDescription | None:
-        """Find the export of a claim whose token DynamoDB may have forgotten."""
-        candidates = [*self._listed_in_prefix(claim), *self._listed_by_dynamodb(claim)]
-        found = [
-            description
-            for export_arn in dict.fromkeys(candidates)
-            if (description := self._agreeing(claim, export_arn))
-        ]
-        if not found:
-            return None
-        best = min(found, key=lambda each: (_USEFULNESS[each.status], each.export_id))
-        log.info("export %s: found again by listing, %s", best.export_arn, best.status)
-        return best
+    def _require_same_table(self, claim: Claim) -> None:
+        identity = self.dynamodb.identify(claim.request.table_arn)
+        if identity.table_id != claim.table_id:
+            raise TableIdentityError(
+                identity.table_arn,
+                f"its TableId is {identity.table_id}, {describe_claim(claim)} was claimed for {claim.table_id}: the table was"
+                " deleted and created again",
+                "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
+            )
 
     def _listed_in_prefix(self, claim: Claim) -> Iterator[str]:
         folder = f"{claim.request.s3_prefix}/AWSDynamoDB"
         for stored in self.store.list_folder(folder):
             name = stored.key.rstrip("/").rsplit("/", 1)[-1]
-            if stored.is_folder and name != "data":
+            if stored.is_folder and EXPORT_ID.fullmatch(name):
                 yield f"{claim.request.table_arn}/export/{name}"
 
     def _listed_by_dynamodb(self, claim: Claim) -> Iterator[str]:

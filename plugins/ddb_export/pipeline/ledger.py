@@ -24,11 +24,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddb_export.aws.object_store import ObjectMissingError, PreconditionFailedError
-from ddb_export.domain.export import ExportRequest
+from ddb_export.domain.export import ExportRequest, export_name
 from ddb_export.domain.layout import Lake
-from ddb_export.domain.ledger import Chain, Claim, ClaimKind, FailedEntry, Owner, PublishedEntry, VerifiedEntry
+from ddb_export.domain.ledger import (
+    Chain,
+    Claim,
+    ClaimKind,
+    FailedEntry,
+    Owner,
+    PublishedEntry,
+    VerifiedEntry,
+    subject_of,
+)
 from ddb_export.domain.schema import DEFAULT_COLUMN_LIMIT, ExportStatistics, SchemaDocument
-from ddb_export.exceptions import ClaimConflictError, LedgerError
+from ddb_export.exceptions import ClaimConflictError, LedgerError, TableIdentityError
 
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
@@ -37,6 +46,7 @@ T = TypeVar("T")
 
 _READERS = 16
 _TRIES = 20
+_LISTINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,14 @@ class Wanted:
     :param request: what to ask for, with the folder of all raw exports as its prefix.
     :param reason: why, in words.
     :param new_base: for a base: open a new chain although there is one.
+    :param beside_chain: for a base at another moment than the chain's: make it a snapshot that leaves the chain as it is.
     """
 
     kind: ClaimKind
     request: ExportRequest
     reason: str
     new_base: bool = False
+    beside_chain: bool = False
 
 
 class Ledger:
@@ -72,19 +84,27 @@ class Ledger:
         claim.
 
         :raises LedgerError: an entry cannot be read, or a number is missing among the claims.
+        :raises OwnershipError: a newer version of this package wrote it.
         """
+        owner = self._read_one("owner.json", Owner.from_json)
+        if owner:
+            owner.require_known_format()
         published = self._read_all("published/", PublishedEntry.from_json)
         verified = self._read_all("verified/", VerifiedEntry.from_json)
-        owner = self._read_one("owner.json", Owner.from_json)
-        claims = sorted(self._read_all("claims/", Claim.from_json), key=lambda claim: claim.sequence)
-        for expected, claim in enumerate(claims, start=1):
-            if claim.sequence != expected:
-                raise LedgerError(
-                    self._uri("claims/"),
-                    f"claim {expected} is missing",
-                    "restore it from the bucket's older versions; the ledger must never be under a lifecycle rule",
-                )
-        return Chain(owner, tuple(claims), {entry.export: entry for entry in verified}, tuple(published))
+        return Chain(owner, self._read_claims(), {entry.export: entry for entry in verified}, tuple(published))
+
+    def _read_claims(self) -> tuple[Claim, ...]:
+        for _ in range(_LISTINGS):
+            claims = sorted(self._read_all("claims/", Claim.from_json), key=lambda claim: claim.sequence)
+            missing = _first_missing(claims)
+            if missing is None:
+                return tuple(claims)
+            # A listing of a local folder may show a file and not the one that was written before it; S3's never does.
+        raise LedgerError(
+            self._uri("claims/"),
+            f"claim {missing} is missing",
+            "restore it from the bucket's older versions; the ledger must never be under a lifecycle rule",
+        )
 
     def own(self, table_arn: str, now: datetime) -> Owner:
         """Begin the ledger for a table, or check that it is this table's.
@@ -102,13 +122,15 @@ class Ledger:
     def claim(self, wanted: Sequence[Wanted], table_id: str, now: datetime) -> list[Claim]:
         """Claim exports, or return the claims that are there already, whatever became of them.
 
-        Two first runs make one base: a base is returned whatever its time, unless ``new_base`` asks for another.
+        Two first runs make one base: unless ``new_base`` asks for another, the chain's base is returned whatever its time. The
+        request of a claim that is there stays as it was claimed, whatever the configuration says now.
 
         :param wanted: what to claim, in order.
         :param table_id: TableId of the table now.
         :param now: by AWS's clock.
         :return: one claim for each that is wanted: the newest attempt.
         :raises ClaimConflictError: boundaries overlap with those of another claim.
+        :raises TableIdentityError: a window is wanted of another table than the one that the chain began with.
         """
         chain = self.read()
         claims = []
@@ -117,18 +139,31 @@ class Ledger:
             claims.append(claim)
         return claims
 
-    def next_attempt(self, failed: Claim, table_id: str, now: datetime, reason: str) -> Claim:
+    def next_attempt(
+        self, failed: Claim, table_id: str, now: datetime, reason: str, request: ExportRequest | None = None
+    ) -> Claim:
         """Claim the next attempt at what ``failed`` claimed, or return it if someone else has.
 
         :param failed: the attempt whose export FAILED.
+        :param table_id: TableId of the table now.
+        :param request: what to ask for now, with the folder of all raw exports as its prefix: a person may have corrected the key or
+            the bucket's owner since. By default the same as before.
+        :raises TableIdentityError: the table is another one now.
         """
+        if failed.table_id != table_id:
+            raise TableIdentityError(
+                failed.request.table_arn,
+                f"its TableId is {table_id}, {failed.export} was claimed for {failed.table_id}: the table was deleted and"
+                " created again",
+                "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
+            )
+        asked = replace(request or failed.request, s3_prefix=self.lake.key("raw"))
 
         def decide(chain: Chain) -> Claim:
-            newest = chain.newest_attempts[failed.subject]
-            if newest.attempt > failed.attempt:
+            newest = chain.newest_attempt(failed.subject, table_id)
+            if newest and newest.attempt > failed.attempt:
                 return newest
-            request = replace(failed.request, s3_prefix=self.lake.key("raw"))
-            return chain.next_claim(failed.kind, request, table_id, now, reason)
+            return chain.next_claim(failed.kind, asked, table_id, now, reason)
 
         claim, _ = self._append(self.read(), decide)
         return claim
@@ -181,6 +216,7 @@ class Ledger:
             schema = self.read_schema()
             extended = schema.extend(statistics, column_limit=column_limit)
             if extended is schema:
+                self._show_schema(schema)
                 return schema
             if self._put_once(_schema_path(extended.version), extended.to_json()):
                 self._show_schema(extended)
@@ -199,7 +235,10 @@ class Ledger:
         return document
 
     def _show_schema(self, schema: SchemaDocument) -> None:
-        """Keep ``schema.json``, a copy for people and other tools, at the newest version."""
+        """Keep ``schema.json``, a copy for people and other tools, at the newest version.
+
+        It is looked at whenever an export is merged, so that a copy that was not written for a crash is made up for.
+        """
         for _ in range(_TRIES):
             shown, etag = self._read_with_etag("schema.json")
             if shown and shown.get("version", 0) >= schema.version:
@@ -214,7 +253,7 @@ class Ledger:
             if claim.sequence <= len(chain.claims):
                 return claim, chain
             if self._put_once(f"claims/{claim.sequence:012d}.json", claim.to_json()):
-                return claim, replace(chain, claims=(*chain.claims, claim))
+                return claim, chain.with_claim(claim)
             chain = self.read()
         raise ClaimConflictError(
             self._uri("claims/"), f"others took the next number {_TRIES} times", "none needed: the task tries again"
@@ -276,11 +315,20 @@ def _schema_path(version: int) -> str:
     return f"schema/{version:06d}.json"
 
 
+def _first_missing(claims: Sequence[Claim]) -> int | None:
+    return next((number for number, claim in enumerate(claims, start=1) if claim.sequence != number), None)
+
+
 def _decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
-    if wanted.kind is ClaimKind.BASE and chain.base_claim and not wanted.new_base:
-        return chain.base_claim
-    draft = chain.next_claim(wanted.kind, wanted.request, table_id, now, wanted.reason)
-    return chain.newest_attempts.get(draft.subject, draft)
+    existing = chain.newest_attempt(subject_of(export_name(wanted.request, 1)), table_id)
+    if existing:
+        return existing
+    kind = wanted.kind
+    if kind is ClaimKind.BASE and chain.base_claim and not wanted.new_base:
+        if not wanted.beside_chain:
+            return chain.base_claim
+        kind = ClaimKind.SNAPSHOT
+    return chain.next_claim(kind, wanted.request, table_id, now, wanted.reason)
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:

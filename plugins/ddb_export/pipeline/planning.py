@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 
 from ddb_export.domain.export import ExportRequest, ExportViewType
 from ddb_export.domain.ledger import Chain, Claim
-from ddb_export.domain.planning import Boundaries, Plan, PlannedExport, PlanRequest, TableIdentity, plan
+from ddb_export.domain.planning import (
+    Boundaries,
+    Plan,
+    PlannedExport,
+    PlanRequest,
+    PointInTimeRecovery,
+    TableIdentity,
+    plan,
+)
 from ddb_export.domain.utc import iso
-from ddb_export.exceptions import EmptyLedgerError
+from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError
 from ddb_export.pipeline.ledger import Ledger, Wanted
 
 if TYPE_CHECKING:
@@ -68,20 +76,37 @@ class Destination:
 def plan_run(
     dynamodb: DynamoDBGateway, ledger: Ledger, table: str, request: PlanRequest, boundaries: Boundaries
 ) -> PlannedRun:
-    """Make a run's plan; nothing is written but, for a new ledger, its owner.
+    """Make a run's plan; nothing is written.
 
     :param table: name or ARN of the table.
     :param request: what the run asks; its ``now`` is replaced by AWS's time.
     :param boundaries: the schedule's boundaries.
     :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
     """
+    identity, recovery, now, chain = _look(dynamodb, ledger, table)
+    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries)
+    return PlannedRun(decided, identity, chain, now)
+
+
+def replay_run(dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan) -> PlannedRun:
+    """Return a plan that an earlier try of the run made, with the world as it is now; nothing is decided anew.
+
+    :param kept: the plan. What it names is claimed, so that recovery may have passed it meanwhile.
+    :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
+    """
+    identity, _, now, chain = _look(dynamodb, ledger, table)
+    return PlannedRun(kept, identity, chain, now)
+
+
+def _look(
+    dynamodb: DynamoDBGateway, ledger: Ledger, table: str
+) -> tuple[TableIdentity, PointInTimeRecovery, datetime, Chain]:
     identity = dynamodb.identify(table)
     recovery, now = dynamodb.recovery(table)
     chain = ledger.read()
     if chain.owner:
         chain.owner.require(identity.table_arn)
-    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries)
-    return PlannedRun(decided, identity, chain, now)
+    return identity, recovery, now, chain
 
 
 def require_first_run(ledger: Ledger, store: ObjectStore, earlier: Sequence[str]) -> None:
@@ -107,16 +132,25 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination, *, new
     :raises ClaimConflictError: another run claimed other boundaries meanwhile; the run has to plan again.
     """
     ledger.own(run.identity.table_arn, run.now)
-    wanted = [
-        Wanted(
-            planned.kind,
-            destination.request(ledger, run.identity.table_arn, planned),
-            planned.reason,
-            new_base=new_base,
-        )
-        for planned in run.plan.exports
-    ]
-    return ledger.claim(wanted, run.identity.table_id, run.now)
+
+    def claim(exports: Sequence[PlannedExport]) -> list[Claim]:
+        arn = run.identity.table_arn
+        wanted = [
+            Wanted(each.kind, destination.request(ledger, arn, each), each.reason, new_base=new_base)
+            for each in exports
+        ]
+        return ledger.claim(wanted, run.identity.table_id, run.now)
+
+    bases = claim([run.plan.base]) if run.plan.base else []
+    for base in bases:
+        # The windows were planned behind this base. Where another first run was faster, they begin elsewhere.
+        if run.plan.base and base.request.export_time != run.plan.base.export_time:
+            raise ClaimConflictError(
+                f"base of {run.identity.table_arn}",
+                f"claim {base.sequence} holds it at {iso(base.request.export_time or base.claimed_at)}",
+                "plan again: the windows begin where the base is",
+            )
+    return [*bases, *claim(run.plan.windows)]
 
 
 def explain_plan(run: PlannedRun) -> list[str]:

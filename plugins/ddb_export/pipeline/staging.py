@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -92,6 +92,7 @@ def staged(destination: Path) -> Iterator[StagedFolder]:
     :raises NotReachableError: it cannot be written to.
     """
     require_writable(destination)
+    missing = [each for each in destination.parents if not each.exists()]
     try:
         parent = _staging_parent(destination)
         prefix = f".{destination.name}.ddb_export-"
@@ -105,6 +106,16 @@ def staged(destination: Path) -> Iterator[StagedFolder]:
             yield StagedFolder(folder, destination)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_empty(missing)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove the folders above a destination that did not come to be; innermost first."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # it holds something, so it is wanted
 
 
 def _staging_parent(destination: Path) -> Path:

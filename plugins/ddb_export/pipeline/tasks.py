@@ -212,7 +212,7 @@ class TableWork:
     ) -> PublishedEntry:
         """Show an export's converted files to readers, and record the evidence.
 
-        The order is the promise: files, table, ``_live.json``, partition, evidence. Whatever is interrupted is done again.
+        The order is the promise: files, table, partition, ``_live.json``, evidence. Whatever is interrupted is done again.
 
         :raises ConversionError: a group is not converted, or the counts do not add up; readers see nothing of it.
         """
@@ -222,10 +222,10 @@ class TableWork:
         output = output_of(entry.kind)
         table = self._table(generation, output, database)
         glue.upsert_table(table)
-        published = publish_generation(source, generation, parts, self.store, self.ledger.lake.root)
         location = self.ledger.lake.uri(generation.folder) + "/"
         partition = GluePartition(_values(generation), location, table.columns, _made_from(entry, generation))
         glue.upsert_partitions(table, [partition])
+        published = publish_generation(source, generation, parts, self.store, self.ledger.lake.root)
         return self.ledger.record_published(
             PublishedEntry(
                 output=output,
@@ -270,6 +270,7 @@ class TableWork:
                 )
             parts += [ConvertedPart.from_json(part) for part in note["parts"]]
         counted = sum(part.rows + part.quarantined for part in parts)
+        self._require_files(entry, generation, parts)
         if counted != entry.item_count:
             raise ConversionError(
                 f"export {entry.export}",
@@ -277,6 +278,18 @@ class TableWork:
                 "clear the convert tasks of this run",
             )
         return parts
+
+    def _require_files(self, entry: VerifiedEntry, generation: Generation, parts: Sequence[ConvertedPart]) -> None:
+        """Refuse to show files that are gone: the lists of converted parts may be older than a cleaning of the lake."""
+        lake = self.ledger.lake
+        sizes = {each.key: each.size for each in self.store.list_objects(f"{lake.key(generation.folder)}/")}
+        for part in parts:
+            if part.path and sizes.get(lake.key(part.path)) != part.bytes:
+                raise ConversionError(
+                    lake.uri(part.path),
+                    f"it was made from {entry.export} and is gone, or not what was made",
+                    "clear the convert tasks of this run",
+                )
 
     def _table(self, generation: Generation, output: str, database: str) -> GlueTable:
         lake = self.ledger.lake
@@ -298,7 +311,7 @@ class TableWork:
 
 
 def _comment(attribute: str | None) -> str:
-    """Name the attribute where the column's name does not say it; Glue takes 255 characters without line breaks."""
+    """Name the attribute, whose name is often not the column's; Glue takes 255 characters without line breaks."""
     return f"attribute {attribute}"[:255] if attribute and attribute.isprintable() else ""
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ddb_export.aws.object_store import LocalObjectStore, ObjectStore
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.exceptions import PermissionDeniedError
 from ddb_export.pipeline.conversion import (
+    JSON_LINES,
+    PARQUET,
     ExportSource,
     Generation,
     Published,
@@ -18,10 +22,11 @@ from ddb_export.pipeline.conversion import (
     find_published,
     plan_generation,
     publish_generation,
-    scan_files,
+    read_live,
 )
 from ddb_export.pipeline.location import ExportLocation
-from ddb_export.pipeline.staging import require_writable, staged
+from ddb_export.pipeline.one_pass import ConvertingReader, ScanningReader
+from ddb_export.pipeline.staging import StagedFolder, require_writable, staged
 from ddb_export.pipeline.verification import Progress, VerificationReport, read_manifests, verify_export
 
 Phases = Callable[[str, int], Progress]
@@ -77,6 +82,10 @@ class ConversionResult:
     published: Published | None = None
 
 
+STAGED_BYTES = 4 << 30
+"""Largest billed size (uncompressed bytes) of an export that is staged on local disk on its way to a bucket."""
+
+
 def convert_export(
     store: ObjectStore,
     location: ExportLocation,
@@ -87,38 +96,107 @@ def convert_export(
 ) -> ConversionResult:
     """Verify an export, and if it holds, convert it; run again it ends in the same files.
 
+    Each data file is read once where the output can be staged on local disk and nothing is published yet; the files are the
+    same either way.
+
     :param store: the place that holds the export; ``location`` its folder there.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
     :raises UsageError: the export's format is ION, or the destination is no folder.
     :raises NotReachableError: a place cannot be reached, read or written.
     """
     manifests = read_manifests(store, location)
-    if not manifests.findings:
-        ExportSource(store, manifests)  # refuses ION before much is read
+    source = None if manifests.findings else ExportSource(store, manifests)  # refuses ION before much is read
     destination.require_reachable()
-    count = len(manifests.files)
-    report = verify_export(store, manifests, progress=phases("verify", count))
-    if not report.ok:
-        return ConversionResult(report)
-    source = ExportSource(store, report.manifests)
-    count = len(source.chosen(None))
-    schema = SchemaDocument().extend(scan_files(source, progress=phases("scan", count)))
-    generation = plan_generation(source, schema, ttl_attribute)
-    published = find_published(generation, destination.store, destination.root)
-    if published is None:
-        published = _convert(source, generation, destination, phases("convert", count))
-    return ConversionResult(report, schema, published)
+    if source is None:
+        return ConversionResult(verify_export(store, manifests, progress=phases("verify", len(manifests.files))))
+    conversion = _Conversion(source, destination, ttl_attribute, phases)
+    if conversion.is_published():
+        return conversion.in_two_passes()
+    if destination.local_folder is not None:
+        with staged(destination.local_folder) as staging:
+            return conversion.in_one_pass(staging.content, staging.work, staging)
+    with TemporaryDirectory(prefix="ddb_export-") as folder:
+        content, work = Path(folder) / "content", Path(folder) / "work"
+        if (source.summary.billed_bytes or 0) > min(STAGED_BYTES, shutil.disk_usage(folder).free // 2):
+            return conversion.in_two_passes()
+        content.mkdir()
+        work.mkdir()
+        return conversion.in_one_pass(content, work, None)
 
 
-def _convert(source: ExportSource, generation: Generation, destination: Destination, progress: Progress) -> Published:
-    folder = destination.local_folder
-    if folder is None:
-        target, root = destination.store, destination.root
-        parts = convert_files(source, generation, target, root, progress=progress)
-        return publish_generation(source, generation, parts, target, root)
-    with staged(folder) as staging:
-        target = LocalObjectStore(staging.content)
-        parts = convert_files(source, generation, target, work_folder=staging.work, progress=progress)
-        published = publish_generation(source, generation, parts, target)
-        staging.reveal(generation.partition, generation.name)
-    return published
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """What is converted, and to where."""
+
+    source: ExportSource
+    destination: Destination
+    ttl_attribute: str | None
+    phases: Phases
+
+    def is_published(self) -> bool:
+        """Whether readers seem to see this export already; its columns are not known yet, so this is a guess."""
+        target, root = self.destination.store, self.destination.root
+        nothing = plan_generation(self.source, SchemaDocument(), self.ttl_attribute)
+        live = read_live(nothing, target, root)
+        return live is not None and (live.export_arn, live.converter_version) == (
+            nothing.export_arn,
+            nothing.converter_version,
+        )
+
+    def in_one_pass(self, content: Path, work: Path, staging: StagedFolder | None) -> ConversionResult:
+        reader = ConvertingReader(self.source, LocalObjectStore(content), work, self.ttl_attribute)
+        report = self._verify(reader, "convert")
+        if not report.ok:
+            return ConversionResult(report)
+        generation = self._generation(reader)
+        again = reader.missing(generation)
+        parts = reader.finish(generation, self.phases("again", len(again)) if again else None)
+        if staging is not None:
+            published = publish_generation(self.source, generation, parts, LocalObjectStore(content))
+            staging.reveal(generation.partition, generation.name)
+        else:
+            self._upload(content)
+            published = publish_generation(
+                self.source, generation, parts, self.destination.store, self.destination.root
+            )
+        return ConversionResult(report, generation.schema, published)
+
+    def in_two_passes(self) -> ConversionResult:
+        reader = ScanningReader(self.source)
+        report = self._verify(reader, "scan")
+        if not report.ok:
+            return ConversionResult(report)
+        generation = self._generation(reader)
+        published = find_published(generation, self.destination.store, self.destination.root)
+        if published is None:
+            published = self._convert(generation, self.phases("convert", len(self.source.chosen(None))))
+        return ConversionResult(report, generation.schema, published)
+
+    def _verify(self, reader: ScanningReader, phase: str) -> VerificationReport:
+        manifests = self.source.manifests
+        progress = self.phases(phase, len(manifests.files))
+        return verify_export(self.source.store, manifests, progress=progress, read=reader.read)
+
+    def _generation(self, reader: ScanningReader) -> Generation:
+        return plan_generation(self.source, SchemaDocument().extend(reader.statistics), self.ttl_attribute)
+
+    def _convert(self, generation: Generation, progress: Progress) -> Published:
+        folder = self.destination.local_folder
+        if folder is None:
+            target, root = self.destination.store, self.destination.root
+            parts = convert_files(self.source, generation, target, root, progress=progress)
+            return publish_generation(self.source, generation, parts, target, root)
+        with staged(folder) as staging:
+            target = LocalObjectStore(staging.content)
+            parts = convert_files(self.source, generation, target, work_folder=staging.work, progress=progress)
+            published = publish_generation(self.source, generation, parts, target)
+            staging.reveal(generation.partition, generation.name)
+        return published
+
+    def _upload(self, content: Path) -> None:
+        """Put staged files to the destination; readers see none of them before ``_live.json``."""
+        root = f"{self.destination.root}/" if self.destination.root else ""
+        for file in sorted(each for each in content.rglob("*") if each.is_file()):
+            content_type = PARQUET if file.suffix == ".parquet" else JSON_LINES
+            key = root + file.relative_to(content).as_posix()
+            self.destination.store.put_file(key, file, content_type=content_type)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from ddb_export.domain.export import ExportDescription, ExportStatus
-from ddb_export.exceptions import ExportFailedError, NotReachableError
+from ddb_export.exceptions import ExportFailedError, ExportThrottledError
 from ddb_export.retry_policy import DdbExportRetryPolicy
-from ddb_export.triggers.export import DynamoDBExportTrigger
+from ddb_export.triggers.export import DynamoDBExportTrigger, refusal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -85,11 +85,15 @@ class DynamoDBExportSensor(BaseSensorOperator):
         return _completed(description)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask once.
+        """Ask once; throttling does not end the wait.
 
         :raises ExportFailedError: the export FAILED.
         """
-        description = self.hook.dynamodb.describe_export(self.export_arn)
+        try:
+            description = self.hook.dynamodb.describe_export(self.export_arn)
+        except ExportThrottledError as error:
+            self.log.info("asking again in %s s: %s", self.poke_interval, error)
+            return PokeReturnValue(is_done=False)
         if description.status is ExportStatus.IN_PROGRESS:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=_completed(description))
@@ -100,9 +104,7 @@ class DynamoDBExportSensor(BaseSensorOperator):
         :raises ExportFailedError: the export FAILED. :raises NotReachableError: it could no longer be asked after.
         """
         if event["status"] == "error":
-            raise NotReachableError(
-                event["export_arn"], str(event["cause"]), "see the cause; a retry asks again", code=event.get("code")
-            )
+            raise refusal(event)
         return _completed(self.hook.dynamodb.describe_export(self.export_arn))
 
 

@@ -7,7 +7,7 @@ deferred while this package is upgraded come back through them. What is behind t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -17,6 +17,23 @@ from ddb_export.exceptions import DdbExportError, NotReachableError, PermissionD
 
 _PASSING_FAULTS = 10
 """How many unanswered questions in a row are taken for a passing fault of the network."""
+
+
+def refusal(event: Mapping[str, Any]) -> NotReachableError:
+    """Return the error of an event that says that the export could no longer be asked after.
+
+    :param event: an event of :class:`DynamoDBExportTrigger` with the status ``error``.
+    :return: a :class:`~ddb_export.exceptions.PermissionDeniedError` where a person has to grant something.
+    """
+    code = event.get("code")
+    denied = str(code).startswith("AccessDenied")
+    error_type = PermissionDeniedError if denied else NotReachableError
+    remedy = (
+        "allow this role dynamodb:DescribeExport, then clear this task"
+        if denied
+        else "see the cause; a retry asks again"
+    )
+    return error_type(f"export {event['export_arn']}", str(event["cause"]), remedy, code=code)
 
 
 class DynamoDBExportTrigger(BaseTrigger):

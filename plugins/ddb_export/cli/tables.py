@@ -1,0 +1,77 @@
+"""Tables of the command line: a configured name, or the URI of a table's folder in the lake."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ddb_export.cli.arguments import add_aws_arguments
+from ddb_export.cli.places import Places
+from ddb_export.domain.layout import Lake
+from ddb_export.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from ddb_export.aws.object_store import ObjectStore
+    from ddb_export.config.model import TableConfiguration
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTable:
+    """A table that a person named.
+
+    :param lake: its folder. :param store: the place of the folder.
+    :param configuration: what its YAML says; None if it was named by URI.
+    """
+
+    lake: Lake
+    store: ObjectStore
+    configuration: TableConfiguration | None
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name one table."""
+    parser.add_argument("table", metavar="TABLE", help="a configured name, or s3://bucket/prefix/name")
+    parser.add_argument(
+        "--tables",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("DDB_EXPORT_TABLES_DIR") or "dags/tables"),
+        help="folder of the tables' YAML (default: DDB_EXPORT_TABLES_DIR, or dags/tables)",
+    )
+    add_aws_arguments(parser)
+
+
+def named_table(arguments: argparse.Namespace) -> NamedTable:
+    """Return the table that the arguments name.
+
+    :raises UsageError: no such table is configured. :raises ConfigurationError: the YAML cannot be used.
+    """
+    if "/" in arguments.table:
+        store, path = Places(arguments).open(arguments.table)
+        prefix, _, name = path.rpartition("/")
+        bucket = "" if store.uri("").startswith("/") else arguments.table.split("/")[2]
+        return NamedTable(Lake(bucket, prefix, name), store, None)
+    table = _configured(arguments)
+    if arguments.region is None:
+        arguments.region = table.region
+    store, _ = Places(arguments).open(table.lake_uri)
+    return NamedTable(Lake(table.bucket, table.prefix, table.name), store, table)
+
+
+def _configured(arguments: argparse.Namespace) -> TableConfiguration:
+    from ddb_export.config.loader import load_tables
+
+    tables = {table.name: table for table in load_tables(arguments.tables)}
+    if arguments.table in tables:
+        return tables[arguments.table]
+    near = get_close_matches(arguments.table, tables, n=1)
+    known = f"did you mean {near[0]}?" if near else f"configured are: {', '.join(sorted(tables)) or 'none'}"
+    raise UsageError(
+        f"table {arguments.table}",
+        f"no YAML below {arguments.tables} names it",
+        f"{known} Or give s3://bucket/prefix/name",
+    )

@@ -1,0 +1,114 @@
+"""The files below dags/: one table's mistake is one readable import error, and takes down no other table's DAG."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
+
+DAGS = Path(__file__).parents[2] / "dags"
+GOOD = """\
+table: {table}
+bucket: lake
+prefix: data
+database: lake
+schedule: "0 0 * * *"
+start_date: 2026-01-01
+"""
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDB_EXPORT_TABLES_DIR", str(tmp_path))
+    (tmp_path / "orders.yaml").write_text(GOOD.format(table="orders"))
+    (tmp_path / "users.yaml").write_text(GOOD.format(table="users"))
+    return tmp_path
+
+
+def load(airflow_database) -> DagBag:
+    return DagBag(DAGS)
+
+
+def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
+    bag = load(airflow_database)
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == ["ddb_export__orders", "ddb_export__users"]
+    assert sorted(load(airflow_database).dags) == sorted(bag.dags)
+    dag = bag.dags["ddb_export__orders"]
+    assert dag.is_paused_upon_creation
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert sorted(dag.task_ids) == [
+        "check",
+        "convert",
+        "export_base",
+        "hand_over",
+        "merge_schema",
+        "plan",
+        "publish",
+        "scan",
+        "verify_base",
+        "window.export",
+        "window.verify",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("settle: soon", ["settle"]),
+        ("bukket: lake", ["bukket", "bucket"]),
+        ("catchup: maybe", ["catchup"]),
+        ("bucket: [1", []),
+    ],
+    ids=["type", "key", "switch", "yaml"],
+)
+def test_a_mistake_in_one_file_leaves_the_other_tables(airflow_database, tables, line, words):
+    (tables / "users.yaml").write_text(GOOD.format(table="users") + line + "\n")
+    bag = load(airflow_database)
+    assert sorted(bag.dags) == ["ddb_export__orders"]
+    (file, error), *more = bag.import_errors.items()
+    assert more == []
+    assert Path(file).name == "ddb_export_configuration.py"
+    last = error.strip().splitlines()[-1]
+    assert "users.yaml:" in last
+    assert ". Remedy: " in last
+    for word in words:
+        assert word in last
+
+
+PARSE = """
+import json, os, socket, sys, time
+import airflow.sdk, airflow.models  # what the DAG processor has loaded before it parses anything
+before = set(sys.modules)
+def refuse(*arguments, **options):
+    raise AssertionError("a network call while parsing")
+socket.socket.connect = refuse
+socket.create_connection = refuse
+import runpy
+names = runpy.run_path(sys.argv[1])
+heavy = ["pyarrow", "pyiceberg", "aiobotocore", "duckdb", "msgspec", "isal"]
+print(json.dumps({
+    "dags": sorted(name for name in names if name.startswith("ddb_export__")),
+    "heavy": [name for name in heavy if name in set(sys.modules) - before],
+}))
+"""
+
+
+def test_parsing_calls_no_aws_and_loads_no_data_library(airflow_database, tables):
+    answer = subprocess.run(
+        [sys.executable, "-c", PARSE, str(DAGS / "ddb_export_tables.py")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    seen = json.loads(answer.stdout.splitlines()[-1])
+    assert seen == {"dags": ["ddb_export__orders", "ddb_export__users"], "heavy": []}
