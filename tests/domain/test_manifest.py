@@ -85,7 +85,7 @@ def test_summary_is_read_tolerantly(content):
         ({"exportToTime": "2026-01-14T10:35:00"}, "exportToTime is not a time with a zone"),
         ({"exportToTime": 5}, "exportToTime is not a text"),
         ({"exportToTime": "2026-01-14T10:20:00Z"}, "exportToTime is not after exportFromTime"),
-        ({"outputView": "NEW_IMAGES"}, "outputView is 'NEW_IMAGES', which this version does not know"),
+        ({"outputView": "OLD_IMAGE"}, "outputView is 'OLD_IMAGE', which this version does not know"),
         ({"outputFormat": "CSV"}, "outputFormat is 'CSV', which this version does not know"),
         ({"exportType": "FULL_EXPORT"}, "exportTime is missing"),
     ],
@@ -94,6 +94,17 @@ def test_damaged_summary(changes, cause):
     _, findings = read_summary(changed(**changes), "f")
     assert cause in [each.cause for each in findings]
     assert all(each.file == "f" and each.remedy for each in findings)
+
+
+def test_export_arn_of_another_table():
+    _, (finding,) = read_summary(changed(tableArn="arn:aws:dynamodb:eu-north-1:1:table/other"), "f")
+    assert finding.cause.endswith("is not an export of tableArn arn:aws:dynamodb:eu-north-1:1:table/other")
+
+
+def test_view_as_the_prose_of_the_guide_spells_it():
+    """The guide says NEW_IMAGES where the API says NEW_IMAGE."""
+    summary, findings = read_summary(changed(outputView="NEW_IMAGES"), "f")
+    assert (summary and summary.output_view, findings) == (ExportViewType.NEW_IMAGE, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"[]", b"\xff", b"3"])

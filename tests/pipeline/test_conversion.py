@@ -20,7 +20,6 @@ from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
     convert_files,
-    find_published,
     plan_generation,
     publish_generation,
     scan_files,
@@ -162,9 +161,7 @@ def test_grouping_into_tasks_changes_nothing(tmp_path):
         statistics = ExportStatistics.merge_all(ExportStatistics.from_json(each) for each in scans)
         generation = plan_generation(source, SchemaDocument().extend(statistics))
         parts = [part.to_json() for group in groups for part in convert_files(source, generation, store, "t", group)]
-        assert find_published(generation, store, "t") is None
         publish_generation(source, generation, [ConvertedPart.from_json(each) for each in parts], store, "t")
-        assert find_published(generation, store, "t")
         lakes.append(tree(tmp_path / str(number)))
     assert lakes[0] == lakes[1]
 
@@ -194,6 +191,54 @@ def test_lines_that_are_no_record_go_to_quarantine(tmp_path):
     ]
     assert [json.loads(each["record"]) for each in lines] == [bad, bad]
     assert convert(export.root, tmp_path / "lake").published == published
+
+
+LATE_ATTRIBUTE: Any = [[{"id": {"S": "a"}}], [{"id": {"S": "b"}, "late": {"N": "1"}}], [{"id": {"S": "c"}}]]
+
+
+class TestOnePass:
+    def test_files_are_those_of_two_passes(self, tmp_path):
+        bad: Any = {"Item": {"id": {"S": 7}}}
+        records = [[{"Item": item} for item in items] + [bad] for items in LATE_ATTRIBUTE]
+        export = full_export_of_records(tmp_path / "export", records)
+        source = source_of(export.root)
+        generation = plan_generation(source, SchemaDocument().extend(scan_files(source)))
+        store = LocalObjectStore(tmp_path / "two")
+        publish_generation(source, generation, convert_files(source, generation, store), store)
+        phases: list[tuple[str, int]] = []
+
+        def phase(name: str, files: int) -> Any:
+            phases.append((name, files))
+            return lambda _files, _bytes: None
+
+        convert(export.root, tmp_path / "one", phases=phase)
+        assert tree(tmp_path / "one") == tree(tmp_path / "two")
+        assert phases == [("convert", 3), ("again", 1)]
+
+    def test_each_file_is_read_once_if_the_guess_holds(self, tmp_path, monkeypatch):
+        items: Any = [[{"id": {"S": str(number)}}] for number in range(3)]
+        export = full_export(tmp_path / "export", items)
+        opened: list[str] = []
+        original = LocalObjectStore.open
+
+        def count(self: LocalObjectStore, key: str) -> Any:
+            opened.append(key)
+            return original(self, key)
+
+        monkeypatch.setattr(LocalObjectStore, "open", count)
+        convert(export.root, tmp_path / "lake")
+        assert len([key for key in opened if key.endswith(".json.gz")]) == 3
+
+    def test_all_findings_of_all_files_are_reported(self, tmp_path):
+        export = full_export(tmp_path / "export", [*ITEMS, *ITEMS])
+        for index in (0, 3):
+            export.data[index].write_bytes(b"damaged")
+        export.data[5].unlink()
+        store = LocalObjectStore("/")
+        wanted = verify_export(store, read_manifests(store, locate_export(store, str(export.root))))
+        assert len(wanted.findings) == 3
+        assert convert(export.root, tmp_path / "deep" / "lake").report == wanted
+        assert {path.name for path in tmp_path.iterdir()} == {"export"}
 
 
 class TestNothingHalfVisible:
@@ -257,3 +302,17 @@ class TestRefusals:
         monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != tmp_path / "lake")
         with pytest.raises(PermissionDeniedError, match="lake: Permission denied"):
             convert(export.root, tmp_path / "lake")
+
+
+@pytest.mark.parametrize("what", ["part-00000.parquet", "part-00000.jsonl", "_live.json"])
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * path.stat().st_size)]
+)
+def test_running_again_restores_what_was_damaged_or_removed(tmp_path, what, damage):
+    export = full_export_of_records(tmp_path / "export", [[{"Item": ITEMS[0][0]}, {"Item": {"id": {"S": 7}}}]])
+    convert(export.root, tmp_path / "lake")
+    before = tree(tmp_path / "lake")
+    (path,) = (tmp_path / "lake").rglob(what)
+    damage(path)
+    convert(export.root, tmp_path / "lake")
+    assert tree(tmp_path / "lake") == before

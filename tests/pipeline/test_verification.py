@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from ddb_export.aws.object_store import LocalObjectStore
 from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportType, ExportViewType
 from ddb_export.domain.window import Window
 from ddb_export.exceptions import NotReachableError, UsageError, VerificationError
+from ddb_export.pipeline.location import ExportLocation
 from ddb_export.pipeline.verification import (
     VerificationLevel,
     VerificationReport,
@@ -273,7 +275,7 @@ class TestExpectation:
     @pytest.mark.parametrize(
         ("changes", "point"),
         [
-            ({"tableArn": TABLE_ARN + "2"}, "TableArn"),
+            ({"tableArn": TABLE_ARN + "2", "exportArn": f"{TABLE_ARN}2/export/01768386924000-d339e52d"}, "TableArn"),
             ({"tableId": "another"}, "TableId"),
             ({"exportFromTime": "2026-01-14T10:19:00.000Z"}, "ExportFromTime"),
             ({"exportToTime": "2026-01-14T10:36:00.000Z"}, "ExportToTime"),
@@ -341,3 +343,33 @@ def test_files_shared_among_tasks(tmp_path):
     seen = [each.index for part in ([3, 1], [0]) for each in verify_files(store, manifests, indexes=part)]
     assert seen == [1, 3, 0]
     assert len(verify_files(store, manifests)) == 20
+
+
+def test_empty_folder_is_no_export_and_not_unreachable(tmp_path):
+    """An empty folder is there: a person named the wrong one (exit 2), nothing is out of reach (exit 3)."""
+    with pytest.raises(UsageError, match="lies in it"):
+        locate_export(LocalObjectStore("/"), str(tmp_path))
+
+
+@pytest.mark.scenario("F14")
+def test_data_file_in_the_folder_of_another_export_is_refused(tmp_path):
+    """A manifest that borrows another export's file, with the right MD5 and count, does not verify."""
+    export = full_export(tmp_path / "export", [[{"id": {"S": "a"}}]])
+    other = "01715685260608-0badc0de"
+    listing = next(export.root.rglob("manifest-files.json"))
+    document = json.loads(listing.read_text())
+    own = document["dataFileS3Key"].split("/data/")[0].rsplit("/", 1)[1]
+    data = next(export.root.rglob("*.json.gz"))
+    stolen = data.parents[2] / other / "data" / data.name
+    stolen.parent.mkdir(parents=True)
+    stolen.write_bytes(data.read_bytes())
+    document["dataFileS3Key"] = document["dataFileS3Key"].replace(own, other)
+    listing.write_text(json.dumps(document) + "\n")
+    for checksum in listing.parent.glob("manifest-files.m*5"):
+        checksum.unlink()
+    store = LocalObjectStore("/")
+    location = ExportLocation(str(listing.parent).strip("/"))
+    report = verify_export(store, read_manifests(store, location))
+    assert [finding.cause for finding in report.findings] == [
+        "the manifest names a data file that does not lie below its export's folder"
+    ]

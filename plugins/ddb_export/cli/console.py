@@ -68,6 +68,11 @@ class Console:
             return EXIT_NOT_VERIFIED
         return EXIT_NOT_REACHABLE
 
+    def warn(self, line: str) -> None:
+        """Say something that does not end the command, on one line of stderr."""
+        self._end_progress()
+        _say(line)
+
     def stopped(self, code: int, by: str) -> int:
         """Say that a person or the system stopped the command; nothing half-made is visible.
 

@@ -56,6 +56,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         phases=console.phase,
     )
     document = _document(result, destination)
+    if document["quarantined"]:
+        console.warn(
+            f"{count(document['quarantined'], 'line')} of {arguments.uri} are no valid record and were put into quarantine/."
+            " Remedy: look at the reasons there; the other lines are converted"
+        )
     return console.result(document, _lines(document))
 
 

@@ -159,11 +159,41 @@ class CheckedRun:
                 collector.widen_to(attribute, tag, width.integer_digits, width.fraction_digits)
 
 
-def checked_runs(lines: Sequence[bytes], decoder: LineDecoder) -> Iterator[CheckedRun]:
+class ExactRun:
+    """Successive lines, read record by record: what is best where few of very many attributes are in each.
+
+    :ivar records: the valid ones.
+    :ivar quarantined: (index of the line, reason, line) of the others.
+    """
+
+    def __init__(self, lines: Sequence[bytes], decoder: LineDecoder) -> None:
+        self.lines = len(lines)
+        self.records, self.quarantined = decoder.read(lines)
+
+    def collect(self, collector: StatisticsCollector) -> None:
+        """Add what was seen to the statistics."""
+        collector.lines += self.lines
+        for record in self.records:
+            collector.add(record.item)
+
+    def judge(self, decoder: LineDecoder) -> None:
+        """Let the decoder decide how to go on."""
+        slots = {attribute for record in self.records for attribute in record.item}
+        decoder.judge(len(self.records), len(slots), sum(len(record.item) for record in self.records))
+
+
+def checked_runs(lines: Sequence[bytes], decoder: LineDecoder) -> Iterator[CheckedRun | ExactRun]:
     """Decode and check lines, in runs; what is in doubt is decoded again, exactly."""
     for part in decoder.runs(lines):
+        if decoder.reads_exactly:
+            exact = ExactRun(part, decoder)
+            exact.judge(decoder)
+            yield exact
+            continue
         checked = _check(part, decoder)
-        decoder.learn(checked.run)
+        decoder.judge(checked.run.rows, len(checked.slots), sum(found.count for found in checked.slots.values()))
+        if not decoder.reads_exactly:
+            decoder.learn(checked.run)
         yield checked
 
 

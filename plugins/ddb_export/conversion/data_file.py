@@ -17,8 +17,9 @@ from isal import igzip, isal_zlib
 
 from ddb_export.exceptions import ConversionError
 
-BLOCK_BYTES = 1 << 20
-"""Decompressed bytes per block. Blocks depend on the content alone, so that files come out the same."""
+BLOCK_BYTES = 512 << 10
+"""Decompressed bytes per block, little enough that its objects stay in the processor's caches. Blocks depend on the
+content alone, so that files come out the same."""
 
 LONGEST_LINE_BYTES = 64 << 20
 """A longer line is no DynamoDB record: an item has at most 400 KB, a change record holds two of them."""

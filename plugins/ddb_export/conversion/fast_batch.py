@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ddb_export.conversion.batch import EncodedBlock, RowFormat, overflow_text, ttl_expired
+from ddb_export.conversion.batch import EncodedBlock, ExactBlockEncoder, RowFormat, overflow_text, ttl_expired
 from ddb_export.conversion.cells import arrow_type, cell_encoder, scalar_encoder
-from ddb_export.conversion.checked import CheckedPayloads, CheckedRun
+from ddb_export.conversion.checked import CheckedPayloads, CheckedRun, ExactRun
 from ddb_export.conversion.payloads import parse_together
 from ddb_export.conversion.record import parse_json
 from ddb_export.domain.attribute_value import json_text
@@ -28,19 +28,27 @@ class RunEncoder:
     def __init__(self, row_format: RowFormat) -> None:
         self._format = row_format
         self._schema = row_format.arrow_schema()
+        self._exact = ExactBlockEncoder(row_format)
         self._columns = [_ColumnEncoder(column) for column in row_format.columns]
 
-    def encode(self, checked: CheckedRun) -> EncodedBlock:
+    def encode(self, checked: CheckedRun | ExactRun) -> EncodedBlock:
         """Encode one run, rows in the order of their lines."""
+        if isinstance(checked, ExactRun):
+            counts: dict[str, int] = {}
+            records = self._exact.encode_records(checked.records, counts)
+            return EncodedBlock(records, checked.lines, checked.quarantined, counts)
         run = checked.run
         overflow: dict[int, dict[str, Any]] = {}
         overflowed: dict[str, int] = {}
         arrays = []
         in_columns = set()
+        missing: dict[pa.DataType, pa.Array] = {}
         for encoder in self._columns:
             found = checked.slots.get(encoder.slot)
             if found is None:
-                arrays.append(pa.nulls(run.rows, encoder.type))
+                if encoder.type not in missing:
+                    missing[encoder.type] = pa.nulls(run.rows, encoder.type)
+                arrays.append(missing[encoder.type])
                 continue
             in_columns.add(encoder.slot)
             array, misfits = encoder.encode(found)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddb_export.conversion.batch import EncodedBlock, RowFormat
-from ddb_export.conversion.checked import CheckedRun, checked_runs, without_garbage_collection
+from ddb_export.conversion.checked import CheckedRun, ExactRun, checked_runs, without_garbage_collection
 from ddb_export.conversion.data_file import DataFileDigest, DataFileReader, lines_of, stream_name
 from ddb_export.conversion.fast_batch import RunEncoder
 from ddb_export.conversion.quarantine import QuarantineFile
@@ -35,15 +35,21 @@ from ddb_export.domain.statistics import ExportStatistics
 FOOTER_KEY = "ddb_export.columns"
 """The footer's key-value entry that maps columns to attributes."""
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 """Grows with every change that makes other bytes of the same input; part of a generation's name."""
 
-_SAMPLE_BLOCKS = 4
+_SAMPLE_BLOCKS = 8
 """Blocks that a guess of the schema is made from."""
 
 ROW_GROUP_ROWS = 65_536
-ROW_GROUP_BYTES = 32 << 20
-"""A row group is closed by the block that reaches either: rows, or bytes of JSON (items have up to 400 KB)."""
+ROW_GROUP_BYTES = 16 << 20
+ROW_GROUP_CELLS = 12 << 20
+"""A row group is closed by the block that reaches one of these: rows, bytes of JSON (items have up to 400 KB), or
+rows times columns (an empty cell of text still takes four bytes)."""
+
+_DICTIONARY_BYTES = 64 << 10
+"""A column chunk with a larger dictionary is written plainly from there on: looking up values that hardly ever come
+twice costs more time and space than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ def scan_and_convert_data_file(
 
 def _checked_blocks(
     reader: DataFileReader, decoder: LineDecoder, collector: StatisticsCollector | None = None
-) -> Iterator[tuple[list[CheckedRun], int]]:
+) -> Iterator[tuple[list[CheckedRun | ExactRun], int]]:
     for block in reader.blocks():
         runs = []
         for checked in checked_runs(lines_of(block), decoder):
@@ -180,7 +186,7 @@ def _checked_blocks(
 
 
 def _write(
-    blocks: Iterable[tuple[list[CheckedRun], int]],
+    blocks: Iterable[tuple[list[CheckedRun | ExactRun], int]],
     reader: DataFileReader,
     row_format: RowFormat,
     destination: Path,
@@ -237,6 +243,7 @@ class _ParquetOutput:
             compression="zstd",
             compression_level=1,
             use_dictionary=True,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
             write_statistics=True,
         )
         return self
@@ -262,7 +269,8 @@ class _ParquetOutput:
     def end_block(self, json_bytes: int) -> None:
         """Close the row group if it is large enough; only here, so that row groups follow from the content."""
         self._pending_bytes += json_bytes
-        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+        cells = self._pending_rows * len(self._schema)
+        if cells >= ROW_GROUP_CELLS or self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def _note_times(self, batch: pa.RecordBatch) -> None:
@@ -273,11 +281,24 @@ class _ParquetOutput:
         self.first_written_at = times["min"] if first is None else min(first, times["min"])
         self.last_written_at = times["max"] if last is None else max(last, times["max"])
 
+    def _combined(self) -> pa.Table:
+        """Give up the batches as one table of one chunk per column: how lines were cut must not show in the file's pages.
+
+        Column by column, so that a row group is never in memory twice.
+        """
+        columns = [batch.columns for batch in self._batches]
+        self._batches = []
+        combined = []
+        for place in range(len(self._schema)):
+            pieces = []
+            for batch in columns:
+                pieces.append(batch[place])
+                batch[place] = None
+            combined.append(pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces))
+            del pieces
+        return pa.Table.from_arrays(combined, schema=self._schema)
+
     def _flush(self) -> None:
         if self._pending_rows:
-            batches = [batch.replace_schema_metadata(self._schema.metadata) for batch in self._batches]
-            # One chunk per column: how lines were cut into batches must not show in the file's pages.
-            table = pa.Table.from_batches(batches, self._schema).combine_chunks()
-            self._writer.write_table(table, row_group_size=self._pending_rows)
-        self._batches = []
+            self._writer.write_table(self._combined(), row_group_size=self._pending_rows)
         self._pending_rows = self._pending_bytes = 0

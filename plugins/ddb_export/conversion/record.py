@@ -75,6 +75,8 @@ def written_at_micros(metadata: Any) -> int:
     stamp = metadata.get("WriteTimestampMicros") if isinstance(metadata, dict) else None
     if isinstance(stamp, dict) and len(stamp) == 1:
         stamp = stamp.get("N")
+    if isinstance(stamp, int) and not isinstance(stamp, bool):
+        stamp = str(stamp)
     if not isinstance(stamp, str):
         raise InvalidRecordError("Metadata has no WriteTimestampMicros")
     try:

@@ -23,9 +23,16 @@ from ddb_export.domain.export import ExportType, ExportViewType
 _LEARNING_LINES = (64, 512, 2048)
 """Sizes of the first runs of lines; after each the shapes are learned anew. Then whole blocks."""
 
-# NOTE (founding engineer): see the note at the top of docs/conversion.md: this costs 713 MiB with sparse attributes.
 _LARGEST_SHAPE = 2000
 """Attributes of a shape. Where attribute names are data, the lines past this are read exactly."""
+
+_RUN_CELLS = 2 << 20
+"""Rows times attributes of the shape in one run of lines: what one turn of rows into columns takes in memory."""
+
+_MANY_SLOTS = 256
+_SLOT_NANOSECONDS, _CELL_NANOSECONDS, _VALUE_NANOSECONDS = 50_000, 60, 8_000
+"""What columns cost by slot and by cell of a run, and records by value, as measured once: where a run has more than so
+many slots, the cheaper way is taken. Constants, so that files come out the same on every machine."""
 
 _RARE = 64
 """A second type of an attribute becomes part of the shape if one line of so many has it."""
@@ -130,12 +137,14 @@ class LineDecoder:
 
     :param export_type: decides what a record looks like.
     :param view: decides between ``PUT`` and ``INSERT``.
+    :ivar reads_exactly: whether the next run is better read record by record; follows from the lines before it.
     """
 
     def __init__(self, export_type: ExportType, view: ExportViewType | None = None) -> None:
         self._export_type = export_type
         self._view = view
         self._runs = 0
+        self.reads_exactly = False
         self._failed: list[Record] = []
         self._tags: dict[str, Counter[str]] = {}
         self._shape = Shape({})
@@ -147,6 +156,7 @@ class LineDecoder:
         start = 0
         while start < len(lines):
             size = _LEARNING_LINES[self._runs] if self._runs < len(_LEARNING_LINES) else len(lines)
+            size = min(size, max(1, _RUN_CELLS // max(1, len(self._shape.tags))))
             yield lines[start : start + size]
             start += size
             self._runs += 1
@@ -171,6 +181,28 @@ class LineDecoder:
                     continue
             self._add_exactly(run, index, line)
         return run
+
+    def judge(self, rows: int, slots: int, values: int) -> None:
+        """Decide how the next run is read.
+
+        :param rows: of the last run. :param slots: attributes and type tags that it had. :param values: top-level
+            values in it.
+        """
+        by_columns = slots * (_SLOT_NANOSECONDS + rows * _CELL_NANOSECONDS)
+        self.reads_exactly = slots > _MANY_SLOTS and values * _VALUE_NANOSECONDS < by_columns
+
+    def read(self, lines: Sequence[bytes]) -> tuple[list[Record], list[tuple[int, str, bytes]]]:
+        """Read a run of lines exactly.
+
+        :returns: the valid records, and (index of the line, reason, line) of the others.
+        """
+        records, quarantined = [], []
+        for index, line in enumerate(lines):
+            try:
+                records.append(parse_record(line, self._export_type, self._view))
+            except InvalidRecordError as error:
+                quarantined.append((index, str(error), line))
+        return records, quarantined
 
     def learn(self, run: Run) -> None:
         """Take the lines that had to be read exactly into the shapes, if they are more than a few."""

@@ -181,7 +181,7 @@ def read_summary(content: bytes, file: str) -> tuple[ManifestSummary | None, lis
         output_format=fields.choice("outputFormat", ExportFormat) or ExportFormat.DYNAMODB_JSON,
         output_view=fields.choice("outputView", ExportViewType),
     )
-    return summary, [*fields.findings, *_check_times(summary, file)]
+    return summary, [*fields.findings, *_check_times(summary, file), *_check_arns(summary, file)]
 
 
 def read_files(content: bytes, file: str) -> tuple[list[ManifestFile], list[Finding]]:
@@ -276,6 +276,10 @@ def path_below_exports(key: str, prefix: str | None) -> str | None:
     return path if path and not {"", ".", ".."} & set(parts) else None
 
 
+_SPELLINGS = {"NEW_IMAGES": "NEW_IMAGE"}
+"""AWS's prose says NEW_IMAGES where its API says NEW_IMAGE; a manifest may say either."""
+
+
 class _Fields:
     """Reads the members of one JSON object and collects what is wrong with them."""
 
@@ -321,10 +325,21 @@ class _Fields:
     def choice(self, name: str, choices: type[_Choice]) -> _Choice | None:
         text = self.text(name)
         try:
+            text = _SPELLINGS.get(text, text) if text else text
             return choices(text) if text else None
         except ValueError:
             self.add(f"{name} is {text!r}, which this version does not know")
             return None
+
+
+def _check_arns(summary: ManifestSummary, file: str) -> list[Finding]:
+    """An export's ARN is its table's, with ``/export/`` and the id behind it (every real export)."""
+    if not summary.export_arn or not summary.table_arn:
+        return []
+    if summary.export_arn == f"{summary.table_arn}/export/{summary.export_id}":
+        return []
+    cause = f"exportArn {summary.export_arn} is not an export of tableArn {summary.table_arn}"
+    return [Finding(file, cause, COPY_AGAIN)]
 
 
 def _check_times(summary: ManifestSummary, file: str) -> list[Finding]:

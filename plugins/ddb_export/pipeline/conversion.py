@@ -35,11 +35,9 @@ __all__ = [
     "Output",
     "Published",
     "convert_files",
-    "find_published",
     "partition_of",
     "plan_generation",
     "publish_generation",
-    "read_live",
     "scan_files",
 ]
 
@@ -161,20 +159,6 @@ class Published:
             ],
         }
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], partition: str) -> Published:
-        """Read the ``_live.json`` of a partition."""
-        return cls(
-            generation=document["generation"],
-            partition=partition,
-            export_arn=document["export_arn"],
-            schema_fingerprint=document["schema_fingerprint"],
-            converter_version=document["converter_version"],
-            rows=document["rows"],
-            quarantined=document["quarantined"],
-            files=tuple((f"{partition}/{each['path']}", each["rows"], each["bytes"]) for each in document["files"]),
-        )
-
 
 def partition_of(summary: ManifestSummary) -> str:
     """Return the path of an export's partition below the table's folder.
@@ -277,31 +261,18 @@ def publish_generation(
         sum(part.quarantined for part in parts),
         tuple(written),
     )
-    content = json.dumps(published.to_json(), ensure_ascii=False, indent=2) + "\n"
-    target.put(_join(root, generation.live_path), content.encode())
+    content = (json.dumps(published.to_json(), ensure_ascii=False, indent=2) + "\n").encode()
+    key = _join(root, generation.live_path)
+    if _content(target, key) != content:
+        target.put(key, content)
     return published
 
 
-def read_live(generation: Generation, target: ObjectStore, root: str = "") -> Published | None:
-    """Return what readers of a generation's partition see now; None if nothing, or if it cannot be read."""
+def _content(target: ObjectStore, key: str) -> bytes | None:
     try:
-        document = json.loads(target.read(_join(root, generation.live_path)).content)
-        return Published.from_json(document, generation.partition)
-    except (ObjectMissingError, PermissionDeniedError, ValueError, KeyError, TypeError):
-        return None  # who may only write, writes the same again
-
-
-def find_published(generation: Generation, target: ObjectStore, root: str = "") -> Published | None:
-    """Return a generation if it is already live and all its files are there, in full size; else None."""
-    published = read_live(generation, target, root)
-    if published is None or published.generation != generation.name:
-        return None
-    try:
-        sizes = {each.key: each.size for each in target.list_objects(f"{_join(root, generation.folder)}/")}
+        return target.read(key).content
     except (ObjectMissingError, PermissionDeniedError):
-        return None
-    whole = all(sizes.get(_join(root, path)) == size for path, _, size in published.files)
-    return published if whole else None
+        return None  # who may only write, writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,24 +287,20 @@ class Output:
     work: Path
 
     @property
-    def parquet(self) -> Path:
-        """The Parquet file in the making."""
-        return self.work / "part.parquet"
-
-    @property
-    def quarantined(self) -> Path:
-        """The lines that are no valid record, in the making."""
-        return self.work / "part.jsonl"
+    def in_the_making(self) -> tuple[Path, Path]:
+        """The Parquet file, and the lines that are no valid record."""
+        return self.work / "part.parquet", self.work / "part.jsonl"
 
     def store(self, generation: Generation, index: int, converted: ConvertedFile) -> ConvertedPart:
         """Put what was made of a data file to its place.
 
         :param index: the data file's place in the manifest.
         """
+        parquet, quarantined = self.in_the_making
         if converted.rows:
-            self._put(generation.part(index), self.parquet, PARQUET)
+            self._put(generation.part(index), parquet, PARQUET)
         if converted.quarantined:
-            self._put(generation.quarantine(index), self.quarantined, JSON_LINES)
+            self._put(generation.quarantine(index), quarantined, JSON_LINES)
         return ConvertedPart(
             index=index,
             path=generation.part(index) if converted.rows else None,
@@ -356,16 +323,17 @@ def _convert_file(
 ) -> ConvertedPart:
     from ddb_export.conversion.parquet import convert_data_file
 
+    parquet, quarantined = output.in_the_making
     with source.store.open(source.key(file)) as stream:
         converted = convert_data_file(
             watched(stream, progress),
             export_type=source.summary.export_type,
             schema=generation.schema,
             table_id=source.summary.table_id or "",
-            destination=output.parquet,
+            destination=parquet,
             ttl_attribute=generation.ttl_attribute,
             view=source.summary.output_view,
-            quarantine_destination=output.quarantined,
+            quarantine_destination=quarantined,
             file=file.key,
         )
     _require_verified(source, file, converted.digest.md5_base64, converted.rows + converted.quarantined)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 from ddb_export.aws.object_store import LocalObjectStore, ObjectMissingError, ObjectStore
 from ddb_export.domain.manifest import EXPORT_ID, EXPORTS_FOLDER, FILES, STARTED, SUMMARY
@@ -145,6 +146,8 @@ def _holds_data(folder: str) -> bool:
 
 
 def _refuse_nothing(store: ObjectStore, path: str) -> None:
+    if isinstance(store, LocalObjectStore) and Path(store.uri(path)).is_dir():
+        return  # an empty folder: there, but without an export
     try:
         store.stat(path)
     except ObjectMissingError:

@@ -106,17 +106,18 @@ class ConvertingReader(ScanningReader):
         from ddb_export.conversion.parquet import scan_and_convert_data_file
 
         output = Output(self._staging, "", self._work)
+        parquet, quarantined = output.in_the_making
         summary = self._source.summary
         result = scan_and_convert_data_file(
             stream,
             export_type=summary.export_type,
             published=SchemaDocument(),
             table_id=summary.table_id or "",
-            destination=output.parquet,
+            destination=parquet,
             seen=self.statistics,
             ttl_attribute=plan_generation(self._source, SchemaDocument(), self._ttl_attribute).ttl_attribute,
             view=summary.output_view,
-            quarantine_destination=output.quarantined,
+            quarantine_destination=quarantined,
             file=file.key,
         )
         generation = plan_generation(self._source, result.schema, self._ttl_attribute)

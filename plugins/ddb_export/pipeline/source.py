@@ -10,6 +10,7 @@ from ddb_export.domain.export import ExportFormat
 from ddb_export.domain.manifest import (
     CHECKSUM_SUFFIXES,
     COPY_AGAIN,
+    EXPORT_ID,
     FILES,
     Finding,
     ManifestFile,
@@ -44,7 +45,11 @@ class ExportManifests:
         """Return the key at which a data file lies in the store; None if the manifest puts it nowhere sensible."""
         summary = self.summary
         path = path_below_exports(file.key, summary.prefix if summary else None)
-        return self.location.key(path, summary.export_id if summary else None) if path else None
+        export_id = summary.export_id if summary else None
+        folder = path.partition("/")[0] if path else ""
+        if not path or (export_id and folder != export_id and EXPORT_ID.fullmatch(folder)):
+            return None  # elsewhere, or in the folder of another export
+        return self.location.key(path, export_id)
 
 
 @dataclass(frozen=True, slots=True)

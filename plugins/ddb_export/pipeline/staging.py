@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import filecmp
 import os
 import shutil
 import tempfile
@@ -56,18 +57,29 @@ class StagedFolder:
                 self._move(partition)
                 return
             self._move(f"{partition}/{generation}")
-            (self.content / partition / LIVE).replace(self._destination / partition / LIVE)
+            live, shown = self.content / partition / LIVE, self._destination / partition / LIVE
+            if not (shown.is_file() and filecmp.cmp(live, shown, shallow=False)):
+                live.replace(shown)
         except OSError as error:
             raise translate_os_error(error, str(self._destination / partition)) from error
 
     def _move(self, path: str) -> None:
         source, target = self.content / path, self._destination / path
-        if not source.exists():
+        if not source.exists() or _is_same(source, target):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(self._aside / source.name)
         source.rename(target)
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    """Tell whether two folders hold the same files; then nothing is moved, and no reader notices anything."""
+    names = sorted(path.relative_to(source) for path in source.rglob("*"))
+    if not target.is_dir() or names != sorted(path.relative_to(target) for path in target.rglob("*")):
+        return False
+    files = [name for name in names if (source / name).is_file()]
+    return all((target / name).is_file() and filecmp.cmp(source / name, target / name, shallow=False) for name in files)
 
 
 def require_writable(destination: Path) -> None:

@@ -167,7 +167,7 @@ def verify_export(
         points = disagreements(expected, description, table_id)
         findings += [Finding(description.export_arn, str(point), remedy) for point in points]
     if read is not None and level is VerificationLevel.BYTES:
-        files = [_verify_bytes(store, manifests, file, progress, None, read) for file in manifests.files]
+        files = [_verify_bytes(store, manifests, file, progress=progress, read=read) for file in manifests.files]
     else:
         files = verify_files(store, manifests, level=level, progress=progress)
     findings += [finding for each in files for finding in each.findings]
@@ -194,7 +194,7 @@ def verify_files(
     stop = threading.Event()
 
     def verify(file: ManifestFile) -> VerifiedFile:
-        return _verify_bytes(store, manifests, file, progress, stop)
+        return _verify_bytes(store, manifests, file, progress=progress, stop=stop)
 
     results: list[VerifiedFile] = []
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="verify") as pool:
@@ -236,15 +236,23 @@ def _verify_bytes(
     store: ObjectStore,
     manifests: ExportManifests,
     file: ManifestFile,
+    *,
     progress: Progress | None,
-    stop: threading.Event | None,
+    stop: threading.Event | None = None,
     read: ReadFile | None = None,
 ) -> VerifiedFile:
     key, findings = _place(manifests, file)
     if key is None:
         return VerifiedFile(file.index, 0, None, None, tuple(findings))
+
+    def digest_stream(stream: BinaryIO, name: str) -> DataFileDigest:
+        from ddb_export.conversion.data_file import digest_data_file
+
+        seen = watched(stream, progress, stop)
+        return read(file, seen, name) if read else digest_data_file(seen, file=name)
+
     try:
-        digest = _digest(store, key, file, progress, stop, read)
+        digest = _digest(store, key, digest_stream)
     except ObjectMissingError:
         return VerifiedFile(file.index, 0, None, None, (_missing(store.uri(key)),))
     uri = store.uri(key)
@@ -272,21 +280,11 @@ class _Digest(NamedTuple):
     damage: str | None
 
 
-def _digest(
-    store: ObjectStore,
-    key: str,
-    file: ManifestFile,
-    progress: Progress | None,
-    stop: threading.Event | None,
-    read: ReadFile | None,
-) -> _Digest:
-    from ddb_export.conversion.data_file import digest_data_file
-
+def _digest(store: ObjectStore, key: str, digest_stream: Callable[[BinaryIO, str], DataFileDigest]) -> _Digest:
     try:
         with store.open(key) as stream:
             etag = getattr(getattr(stream, "raw", None), "etag", None)
-            seen = watched(stream, progress, stop)
-            digest = read(file, seen, store.uri(key)) if read else digest_data_file(seen, file=store.uri(key))
+            digest = digest_stream(stream, store.uri(key))
         return _Digest(digest.bytes, digest.md5_base64, digest.lines, etag, None)
     except ConversionError as error:
         md5 = hashlib.md5(usedforsecurity=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ddb_export.aws.object_store import LocalObjectStore, ObjectStore
+from ddb_export.aws.object_store import LocalObjectStore, ObjectMissingError, ObjectStore
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.exceptions import PermissionDeniedError
 from ddb_export.pipeline.conversion import (
@@ -19,10 +20,8 @@ from ddb_export.pipeline.conversion import (
     Generation,
     Published,
     convert_files,
-    find_published,
     plan_generation,
     publish_generation,
-    read_live,
 )
 from ddb_export.pipeline.location import ExportLocation
 from ddb_export.pipeline.one_pass import ConvertingReader, ScanningReader
@@ -96,8 +95,8 @@ def convert_export(
 ) -> ConversionResult:
     """Verify an export, and if it holds, convert it; run again it ends in the same files.
 
-    Each data file is read once where the output can be staged on local disk and nothing is published yet; the files are the
-    same either way.
+    Each data file is read once where the output can be staged on local disk; the files are the same either way. Everything is made
+    again each time, so that a second run also restores what was damaged or removed meanwhile.
 
     :param store: the place that holds the export; ``location`` its folder there.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
@@ -110,8 +109,6 @@ def convert_export(
     if source is None:
         return ConversionResult(verify_export(store, manifests, progress=phases("verify", len(manifests.files))))
     conversion = _Conversion(source, destination, ttl_attribute, phases)
-    if conversion.is_published():
-        return conversion.in_two_passes()
     if destination.local_folder is not None:
         with staged(destination.local_folder) as staging:
             return conversion.in_one_pass(staging.content, staging.work, staging)
@@ -132,16 +129,6 @@ class _Conversion:
     destination: Destination
     ttl_attribute: str | None
     phases: Phases
-
-    def is_published(self) -> bool:
-        """Whether readers seem to see this export already; its columns are not known yet, so this is a guess."""
-        target, root = self.destination.store, self.destination.root
-        nothing = plan_generation(self.source, SchemaDocument(), self.ttl_attribute)
-        live = read_live(nothing, target, root)
-        return live is not None and (live.export_arn, live.converter_version) == (
-            nothing.export_arn,
-            nothing.converter_version,
-        )
 
     def in_one_pass(self, content: Path, work: Path, staging: StagedFolder | None) -> ConversionResult:
         reader = ConvertingReader(self.source, LocalObjectStore(content), work, self.ttl_attribute)
@@ -167,9 +154,7 @@ class _Conversion:
         if not report.ok:
             return ConversionResult(report)
         generation = self._generation(reader)
-        published = find_published(generation, self.destination.store, self.destination.root)
-        if published is None:
-            published = self._convert(generation, self.phases("convert", len(self.source.chosen(None))))
+        published = self._convert(generation, self.phases("convert", len(self.source.chosen(None))))
         return ConversionResult(report, generation.schema, published)
 
     def _verify(self, reader: ScanningReader, phase: str) -> VerificationReport:
@@ -199,4 +184,14 @@ class _Conversion:
         for file in sorted(each for each in content.rglob("*") if each.is_file()):
             content_type = PARQUET if file.suffix == ".parquet" else JSON_LINES
             key = root + file.relative_to(content).as_posix()
-            self.destination.store.put_file(key, file, content_type=content_type)
+            if not self._is_there(key, file):
+                self.destination.store.put_file(key, file, content_type=content_type)
+
+    def _is_there(self, key: str, file: Path) -> bool:
+        """Tell whether the bucket is known to hold this very file: its ETag is the file's MD5, as it is without KMS and parts."""
+        try:
+            stored = self.destination.store.stat(key)
+        except (ObjectMissingError, PermissionDeniedError):
+            return False  # who may only write, writes it
+        with file.open("rb") as content:
+            return stored.etag == hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
