@@ -55,7 +55,14 @@ def convert(source: Path, destination: Path, *, two_passes: bool = False) -> dic
 
 
 def peak_rss_mebibytes() -> float:
-    """Peak resident memory of this process in MiB (``ru_maxrss`` is KiB on Linux and bytes on macOS)."""
+    """Peak resident memory of this process in MiB (``ru_maxrss`` is KiB on Linux and bytes on macOS).
+
+    On Linux ``ru_maxrss`` counts what the process that forked this one had; ``VmHWM`` begins with the program itself.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) / 1024, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1 << 20), 1)
 

@@ -316,3 +316,32 @@ def test_running_again_restores_what_was_damaged_or_removed(tmp_path, what, dama
     damage(path)
     convert(export.root, tmp_path / "lake")
     assert tree(tmp_path / "lake") == before
+
+
+@pytest.mark.scenario("F19")
+def test_a_very_large_data_file_gives_several_parquet_files(tmp_path, monkeypatch):
+    """The metadata of row groups is held until a file is closed, so a file has a bounded number of them."""
+    monkeypatch.setattr("ddb_export.conversion.parquet.ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr("ddb_export.conversion.parquet.COLUMN_CHUNKS", 4)
+    items = [{"id": {"S": f"{number:05d}"}, "text": {"S": "x" * 400}} for number in range(6000)]
+    export = full_export(tmp_path / "export", [items[:5000], items[5000:]])
+    result = convert(export.root, tmp_path / "lake")
+    names = [path.rsplit("/", 1)[1] for path, _, _ in result.published.files]
+    assert names[:3] == ["part-00000.parquet", "part-00000-001.parquet", "part-00000-002.parquet"]
+    assert "part-00001.parquet" in names
+    assert result.published.rows == 6000
+    read = [item for path, _, _ in result.published.files for item in read_items(tmp_path / "lake" / path)]
+    assert read == items
+    for path, rows, size in result.published.files:
+        assert ((tmp_path / "lake" / path).stat().st_size, len(list(read_items(tmp_path / "lake" / path)))) == (
+            size,
+            rows,
+        )
+    source = source_of(export.root)
+    store = LocalObjectStore(tmp_path / "mapped")
+    generation = plan_generation(source, SchemaDocument().extend(scan_files(source)))
+    parts = [part.to_json() for group in ([1], [0]) for part in convert_files(source, generation, store, "", group)]
+    publish_generation(source, generation, [ConvertedPart.from_json(each) for each in parts], store)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mapped").rglob("*.parquet")} == {
+        path.name: path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet")
+    }

@@ -47,6 +47,10 @@ ROW_GROUP_CELLS = 12 << 20
 """A row group is closed by the block that reaches one of these: rows, bytes of JSON (items have up to 400 KB), or
 rows times columns (an empty cell of text still takes four bytes)."""
 
+COLUMN_CHUNKS = 24 << 10
+"""Column chunks (row groups times columns) after which the next file begins. Their metadata, about 2 KB each, is held until a
+file is closed; without a bound the memory would grow with the data file."""
+
 _DICTIONARY_BYTES = 64 << 10
 """A column chunk with a larger dictionary is written plainly from there on: looking up values that hardly ever come
 twice costs more time and space than it saves."""
@@ -57,7 +61,8 @@ class ConvertedFile:
     """What became of one data file.
 
     :ivar rows: rows written.
-    :ivar bytes: size of the Parquet file.
+    :ivar bytes: size of the Parquet files together.
+    :ivar pieces: rows and bytes of each Parquet file, at :func:`piece_path`; a second one only for very large data files.
     :ivar quarantined: lines that are no valid record; ``digest.lines == rows + quarantined``.
     :ivar overflowed: attribute → rows whose value, other than NULL, no column could hold exactly.
     :ivar first_written_at: earliest WriteTimestampMicros (microseconds since the epoch, UTC); null if none.
@@ -69,6 +74,7 @@ class ConvertedFile:
     bytes: int
     quarantined: int
     digest: DataFileDigest
+    pieces: tuple[tuple[int, int], ...]
     overflowed: Mapping[str, int] = field(default_factory=dict)
     first_written_at: int | None = None
     last_written_at: int | None = None
@@ -80,7 +86,13 @@ class ConvertedFile:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ConvertedFile:
         """The inverse of :meth:`to_json`."""
-        return cls(**{**document, "digest": DataFileDigest.from_json(document["digest"])})
+        pieces = tuple((int(rows), int(size)) for rows, size in document["pieces"])
+        return cls(**{**document, "digest": DataFileDigest.from_json(document["digest"]), "pieces": pieces})
+
+
+def piece_path(destination: Path, piece: int) -> Path:
+    """Where a data file's Parquet files lie: the destination itself, then ``{stem}-001.parquet`` and so on."""
+    return destination.with_name(f"{destination.stem}-{piece:03d}{destination.suffix}") if piece else destination
 
 
 def convert_data_file(
@@ -205,9 +217,10 @@ def _write(
             output.end_block(json_bytes)
     return ConvertedFile(
         rows=output.rows,
-        bytes=destination.stat().st_size,
+        bytes=sum(size for _, size in output.pieces),
         quarantined=quarantine.lines,
         digest=reader.digest(),
+        pieces=tuple(output.pieces),
         overflowed=dict(sorted(output.overflowed.items())),
         first_written_at=output.first_written_at,
         last_written_at=output.last_written_at,
@@ -223,7 +236,7 @@ def footer_entry(columns: tuple[Column, ...]) -> str:
 
 
 class _ParquetOutput:
-    """Collects batches into row groups of bounded size and writes them."""
+    """Collects batches into row groups of bounded size and writes them, to a next file where one would have too many."""
 
     def __init__(self, destination: Path, row_format: RowFormat) -> None:
         self._schema = row_format.arrow_schema({FOOTER_KEY: footer_entry(row_format.columns)})
@@ -231,14 +244,22 @@ class _ParquetOutput:
         self._destination = destination
         self._batches: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
+        self._row_groups = self._piece_rows = 0
+        self.pieces: list[tuple[int, int]] = []
         self.rows = 0
         self.overflowed: dict[str, int] = {}
         self.first_written_at: int | None = None
         self.last_written_at: int | None = None
 
     def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def _open(self) -> None:
+        self._path = piece_path(self._destination, len(self.pieces))
+        self._row_groups = self._piece_rows = 0
         self._writer = pq.ParquetWriter(
-            self._destination,
+            self._path,
             self._schema,
             compression="zstd",
             compression_level=1,
@@ -246,14 +267,19 @@ class _ParquetOutput:
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
             write_statistics=True,
         )
-        return self
+
+    def _close(self) -> None:
+        self._writer.close()
+        self.pieces.append((self._piece_rows, self._path.stat().st_size))
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:
             self._flush()
+            self._close()
+            return
         self._writer.close()
-        if kind is not None:
-            self._destination.unlink(missing_ok=True)
+        for piece in range(len(self.pieces) + 1):
+            piece_path(self._destination, piece).unlink(missing_ok=True)
 
     def add(self, encoded: EncodedBlock) -> None:
         """Take rows."""
@@ -300,5 +326,10 @@ class _ParquetOutput:
 
     def _flush(self) -> None:
         if self._pending_rows:
+            if self._row_groups * len(self._schema) >= COLUMN_CHUNKS:
+                self._close()
+                self._open()
             self._writer.write_table(self._combined(), row_group_size=self._pending_rows)
+            self._row_groups += 1
+            self._piece_rows += self._pending_rows
         self._pending_rows = self._pending_bytes = 0

@@ -81,9 +81,12 @@ def generation(export_arn: str, schema_fingerprint: str, converter_version: str)
     return "g-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def part_name(index: int, suffix: str = "parquet") -> str:
-    """Return the name of the file made from the data file at ``index`` of the manifest (0 for the first)."""
-    return f"part-{index:05d}.{suffix}"
+def part_name(index: int, suffix: str = "parquet", piece: int = 0) -> str:
+    """Return the name of a file made from the data file at ``index`` of the manifest (0 for the first).
+
+    :param piece: 0 for the first file made from it; a very large data file gives more.
+    """
+    return f"part-{index:05d}-{piece:03d}.{suffix}" if piece else f"part-{index:05d}.{suffix}"
 
 
 def glue_name(name: str) -> str:

@@ -83,9 +83,9 @@ class Generation:
         """Path of ``_live.json`` below the table's folder."""
         return f"{self.partition}/{LIVE}"
 
-    def part(self, index: int) -> str:
-        """Return the path of the file made from a data file."""
-        return f"{self.folder}/{part_name(index)}"
+    def part(self, index: int, piece: int = 0) -> str:
+        """Return the path of a file made from a data file; ``piece`` as in :func:`~ddb_export.domain.layout.part_name`."""
+        return f"{self.folder}/{part_name(index, piece=piece)}"
 
     def quarantine(self, index: int) -> str:
         """Return the path of the lines of a data file that are no valid record."""
@@ -97,8 +97,8 @@ class ConvertedPart:
     """What became of one data file.
 
     :param index: its place in the manifest.
-    :param path: path of the Parquet file below the table's folder; None if no row came of it.
-    :param rows: rows in it. :param bytes: its size.
+    :param files: its Parquet files, ``(path below the table's folder, rows, bytes)``; none if no row came of it.
+    :param rows: rows in them. :param bytes: their size.
     :param quarantined: lines that are no valid record.
     :param quarantine_path: path of the file that keeps them, below the table's folder.
     :param overflowed: attribute → rows whose value no column could hold exactly.
@@ -106,7 +106,7 @@ class ConvertedPart:
     """
 
     index: int
-    path: str | None
+    files: tuple[tuple[str, int, int], ...]
     rows: int
     bytes: int
     quarantined: int = 0
@@ -122,7 +122,8 @@ class ConvertedPart:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ConvertedPart:
         """Read what :meth:`to_json` wrote."""
-        return cls(**document)
+        files = tuple((path, int(rows), int(size)) for path, rows, size in document["files"])
+        return cls(**{**document, "files": files})
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +248,7 @@ def publish_generation(
     :param parts: what :func:`convert_files` returned for *all* data files, in any order. An export without any row
         gets one empty file, so that the partition has its columns.
     """
-    files = [(part.path, part.rows, part.bytes) for part in sorted(parts, key=lambda each: each.index)]
-    written = [(path, rows, size) for path, rows, size in files if path is not None]
+    written = [file for part in sorted(parts, key=lambda each: each.index) for file in part.files]
     if not written:
         written.append(_write_empty(source, generation, target, root))
     published = Published(
@@ -296,14 +296,18 @@ class Output:
 
         :param index: the data file's place in the manifest.
         """
+        from ddb_export.conversion.parquet import piece_path
+
         parquet, quarantined = self.in_the_making
-        if converted.rows:
-            self._put(generation.part(index), parquet, PARQUET)
+        files = []
+        for piece, (rows, size) in enumerate(converted.pieces if converted.rows else ()):
+            files.append((generation.part(index, piece), rows, size))
+            self._put(generation.part(index, piece), piece_path(parquet, piece), PARQUET)
         if converted.quarantined:
             self._put(generation.quarantine(index), quarantined, JSON_LINES)
         return ConvertedPart(
             index=index,
-            path=generation.part(index) if converted.rows else None,
+            files=tuple(files),
             rows=converted.rows,
             bytes=converted.bytes if converted.rows else 0,
             quarantined=converted.quarantined,

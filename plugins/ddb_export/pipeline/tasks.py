@@ -283,10 +283,10 @@ class TableWork:
         """Refuse to show files that are gone: the lists of converted parts may be older than a cleaning of the lake."""
         lake = self.ledger.lake
         sizes = {each.key: each.size for each in self.store.list_objects(f"{lake.key(generation.folder)}/")}
-        for part in parts:
-            if part.path and sizes.get(lake.key(part.path)) != part.bytes:
+        for path, _, size in (file for part in parts for file in part.files):
+            if sizes.get(lake.key(path)) != size:
                 raise ConversionError(
-                    lake.uri(part.path),
+                    lake.uri(path),
                     f"it was made from {entry.export} and is gone, or not what was made",
                     "clear the convert tasks of this run",
                 )
