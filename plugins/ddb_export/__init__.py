@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ddb_export.config.model import TableConfiguration as TableConfiguration
     from ddb_export.dag_factory import build_dag as build_dag
     from ddb_export.dag_factory import lake_asset as lake_asset
+    from ddb_export.exceptions import BudgetError as BudgetError
     from ddb_export.exceptions import ClaimConflictError as ClaimConflictError
     from ddb_export.exceptions import ConfigurationError as ConfigurationError
     from ddb_export.exceptions import ConversionError as ConversionError
@@ -58,6 +59,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ddb_export.config.model": ("TableConfiguration",),
     "ddb_export.config.loader": ("load_tables",),
     "ddb_export.exceptions": (
+        "BudgetError",
         "ClaimConflictError",
         "ConfigurationError",
         "ConversionError",

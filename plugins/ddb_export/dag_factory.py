@@ -64,6 +64,25 @@ def lake_asset(table: TableConfiguration) -> Asset:
 def _params() -> dict[str, Param]:
     """Return new parameters: Airflow writes a run's values into the objects."""
     return {
+        "from": _moment(
+            "Export from",
+            "Start of a stretch to export, inclusive. Empty: where the data is complete, if 'to' is given.",
+        ),
+        "to": _moment(
+            "Export to", "End of that stretch, exclusive. Empty: now less the time to settle, if 'from' is given."
+        ),
+        "re_export": Param(
+            default=False,
+            type="boolean",
+            title="Export again",
+            description="Export each verified window between 'from' and 'to' again. Every one is billed again.",
+        ),
+        "full_export": Param(
+            default=False,
+            type="boolean",
+            title="One more full export",
+            description="Make a snapshot now beside the chain, which goes on. It is billed by the table's size.",
+        ),
         "new_base": Param(
             default=False,
             type="boolean",
@@ -77,6 +96,10 @@ def _params() -> dict[str, Param]:
             description="Say in the plan task's log what would be done; claim, export and bill nothing.",
         ),
     }
+
+
+def _moment(title: str, description: str) -> Param:
+    return Param(default=None, type=["null", "string"], format="date-time", title=title, description=description)
 
 
 def _pushed(task: BaseOperator, key: str) -> XComArg:
@@ -113,6 +136,13 @@ def _add_tasks(table: TableConfiguration) -> None:
         timezone=table.timezone,
         outputs=table.outputs,
         base_time=table.base_time,
+        on_chain_end=table.on_chain_end,
+        budget=None if table.budget.run is None else str(table.budget.run),
+        prices={name: str(amount) for name, amount in table.own_prices.items()},
+        start="{{ params['from'] or '' }}",
+        end="{{ params['to'] or '' }}",
+        re_export="{{ params.re_export }}",
+        full_export="{{ params.full_export }}",
         new_base="{{ params.new_base }}",
         dry_run_only="{{ params.dry_run }}",
         **exporting,

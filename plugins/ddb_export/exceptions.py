@@ -22,6 +22,7 @@
     │   ├── OwnershipError          the ledger belongs to another table or a newer format
     │   └── EmptyLedgerError        an earlier chain existed but its ledger is gone
     ├── PlanError                   no plan answers the request (also ValueError)
+    ├── BudgetError                 a run's estimated price is above the table's budget
     └── PublishError                Glue or Athena did not take what was published
 
 Every message is one line that names the thing, the cause and one remedy. An error carries the three as
@@ -156,6 +157,10 @@ class EmptyLedgerError(LedgerError):
 
 class PlanError(DdbExportError, ValueError):
     """No plan answers the request."""
+
+
+class BudgetError(DdbExportError):
+    """What a run would do is estimated to cost more than the table's budget allows; nothing was started."""
 
 
 class PublishError(DdbExportError):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_defaults_of_folder_and_file_and_table_in_layers(write: Write) -> None:
     assert {table.owner for table in (first, second, third)} == {"folder"}
     assert (first.athena.workgroup, third.athena.workgroup) == ("file", "folder")
     assert first.athena.output_location == third.athena.output_location == "s3://out/x/"
+
+
+@pytest.mark.parametrize("written", ["0.1", "25", "0.000000001", "1000000.000000001", "'12.50'", "007"])
+def test_an_amount_is_what_was_written(write: Write, written: str) -> None:
+    folder = write(a=TABLE + f"budget:\n  run: {written}\nprices: {{full_export_per_gb: {written}}}\n")
+    (table,) = load_tables(folder)
+    assert table.budget.run == Decimal(written.strip("'"))
+    assert table.own_prices == {"full_export_per_gb": f"{table.budget.run:f}"}
+
+
+def test_budgets_have_layers_like_athena(write: Write) -> None:
+    folder = write(
+        _defaults="budget: {run: 5}\nprices: {full_export_per_gb: 0.2}\n",
+        a=TABLE + "prices: {s3_put_per_thousand: 0.01}\n",
+    )
+    (table,) = load_tables(folder)
+    assert table.budget.run == 5
+    assert table.own_prices == {"full_export_per_gb": "0.2", "s3_put_per_thousand": "0.01"}
 
 
 def test_anchors_and_merge_keys_work(write: Write) -> None:
@@ -120,7 +139,7 @@ PLAIN = "write plain text, a number, a list or a mapping"
             (
                 "7:1: unknown key 'aws_secret'. Remedy: remove it; the keys are table, bucket, prefix, database, schedule,"
                 " start_date, name, timezone, catchup, base_time, export_view, region, bucket_owner, kms_key, aws_conn_id,"
-                " settle, poll_interval, outputs, athena, pool, queue, retries, retry_delay, owner, tags,"
+                " settle, poll_interval, outputs, athena, budget, prices, on_chain_end, pool, queue, retries, retry_delay, owner, tags,"
                 " paused_at_creation, file_groups, max_active_windows"
             ),
         ),
@@ -141,6 +160,10 @@ PLAIN = "write plain text, a number, a list or a mapping"
         ),
         (TABLE + "bucket_owner: 1234\n", f"7:15: bucket_owner '1234' is not an account id. Remedy: {OWNER}"),
         (TABLE + "bucket_owner: 0x1F\n", f"7:15: bucket_owner 0x1F is a number. Remedy: {OWNER}"),
+        (
+            TABLE + "budget:\n  run: 1:30\n",
+            "8:8: budget.run '1:30' is no amount. Remedy: write an amount in USD, such as 25 or 0.114",
+        ),
         (
             TABLE + "athena:\n  workgrop: x\n",
             "8:3: unknown key 'athena.workgrop'. Remedy: write 'workgroup'",

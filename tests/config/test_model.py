@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ddb_export.config.durations import PATTERN, format_duration, parse_duration
 from ddb_export.config.json_schema import export_json_schema
-from ddb_export.config.model import AthenaConfiguration, TableConfiguration
+from ddb_export.config.model import (
+    AthenaConfiguration,
+    BudgetConfiguration,
+    PriceConfiguration,
+    TableConfiguration,
+)
 from ddb_export.exceptions import ConfigurationError
 
 REQUIRED: dict[str, Any] = {
@@ -35,6 +41,7 @@ OUTPUTS = "write a list of snapshots and changes, such as [snapshots, changes], 
 NAME = "write a letter or digit, then up to 237 letters, digits, '_', '-', '.'"
 TABLE = "write 3 to 255 letters, digits, '_', '-', '.', or arn:aws:dynamodb:REGION:ACCOUNT:table/NAME"
 CONNECTION = "write the id of an Airflow connection, or null for the AWS default credentials"
+AMOUNT = "write an amount in USD, such as 25 or 0.114"
 TEXT = "write 1 to 250 characters of text"
 
 
@@ -85,6 +92,12 @@ def declare(**keys: object) -> TableConfiguration:
         ("poll_interval", "PT1M30S", timedelta(seconds=90)),
         ("outputs", [], ()),
         ("outputs", ["changes"], ("changes",)),
+        ("budget", {"run": 25}, BudgetConfiguration(run=Decimal(25))),
+        ("budget", {"run": "0.1"}, BudgetConfiguration(run=Decimal("0.1"))),
+        ("budget", {"run": Decimal("12.50")}, BudgetConfiguration(run=Decimal("12.5"))),
+        ("budget", {"run": None}, BudgetConfiguration()),
+        ("prices", {"full_export_per_gb": "0.114"}, PriceConfiguration(full_export_per_gb=Decimal("0.114"))),
+        ("on_chain_end", "new_base", "new_base"),
         ("pool", "exports", "exports"),
         ("queue", "big", "big"),
         ("queue", None, None),
@@ -234,6 +247,22 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
             "write a folder in S3, such as s3://my-bucket/athena-results/",
         ),
         ("athena", {"workgrop": "x"}, "unknown key 'athena.workgrop'", "write 'workgroup'"),
+        ("budget", 25, "budget 25 does not say what it limits", "write budget: {run: 25}"),
+        ("budget", None, "budget null is not accepted", "write a mapping of run"),
+        ("budget", {"run": -1}, "budget.run -1 is no amount", AMOUNT),
+        ("budget", {"run": "1e3"}, "budget.run '1e3' is no amount", AMOUNT),
+        ("budget", {"run": True}, "budget.run true is true or false", AMOUNT),
+        (
+            "budget",
+            {"run": 0.1},
+            "budget.run 0.1 is a float, which holds most amounts inexactly",
+            "write it as text or as a Decimal, such as '0.114'",
+        ),
+        ("budget", {"rn": 1}, "unknown key 'budget.rn'", "write 'run'"),
+        ("prices", {"full_export": 1}, "unknown key 'prices.full_export'", "write 'full_export_per_gb'"),
+        ("prices", {"s3_put_per_thousand": "x"}, "prices.s3_put_per_thousand 'x' is no amount", AMOUNT),
+        ("on_chain_end", "newbase", "on_chain_end 'newbase' is not accepted", "write new_base"),
+        ("on_chain_end", "x", "on_chain_end 'x' is not accepted", "write fail or new_base"),
         ("pool", "", "pool '' is empty, too long or padded", TEXT),
         ("queue", 1, "queue 1 is a number", TEXT),
         ("retries", -1, "retries -1 is not accepted", "write a whole number from 0 to 100"),
@@ -270,6 +299,7 @@ def test_defaults() -> None:
     assert table.outputs == ("snapshots", "changes")
     assert table.export_view == "NEW_AND_OLD_IMAGES"
     assert table.athena == AthenaConfiguration()
+    assert (table.budget.run, table.own_prices, table.on_chain_end) == (None, {}, "fail")
     assert table.athena_output_location == "s3://my-lake/dynamodb/Flights/athena-results/"
 
 
@@ -347,11 +377,13 @@ def test_the_editors_pattern_accepts_what_is_parsed(text: str) -> None:
     settle=st.timedeltas(timedelta(0), timedelta(days=1)).map(lambda d: timedelta(seconds=d // timedelta(seconds=1))),
     cron=st.sampled_from(["@daily", "*/15 * * * *", None]),
     outputs=st.lists(st.sampled_from(["snapshots", "changes"]), unique=True),
+    limit=st.decimals(0, 10**6, places=4),
 )
 def test_a_table_survives_writing_as_json_and_reading(
-    name: str, start: datetime, settle: timedelta, cron: str | None, outputs: list[str]
+    name: str, start: datetime, settle: timedelta, cron: str | None, outputs: list[str], limit: Decimal
 ) -> None:
-    table = declare(table=name, start_date=start, settle=settle, schedule=cron, outputs=outputs)
+    more: dict[str, Any] = {"outputs": outputs, "budget": {"run": limit}}
+    table = declare(table=name, start_date=start, settle=settle, schedule=cron, **more)
     assert TableConfiguration.declare(**table.model_dump(mode="json")) == table
 
 
@@ -360,6 +392,9 @@ def test_the_json_schema_takes_what_the_model_takes() -> None:
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     validator.validate(declare().model_dump(mode="json"))
+    validator.validate(declare(budget={"run": "0.1"}, prices={"full_export_per_gb": 1}).model_dump(mode="json"))
+    for amount, is_valid in ((25, True), (0.5, True), ("0.114", True), (-1, False), ("1e3", False), (None, True)):
+        assert validator.is_valid({**REQUIRED, "budget": {"run": amount}}) == is_valid
     validator.validate({"defaults": {"bucket": "b"}, "tables": [{"table": "Flights"}], "x-common": {}})
     assert not validator.is_valid({**REQUIRED, "shedule": "@daily"})
     assert not validator.is_valid({"tables": [{"bucket": "b"}]})
@@ -368,5 +403,11 @@ def test_the_json_schema_takes_what_the_model_takes() -> None:
 
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for key in [*TableConfiguration.model_fields, *(f"athena.{key}" for key in AthenaConfiguration.model_fields)]:
+    blocks: dict[str, type[BaseModel]] = {
+        "athena": AthenaConfiguration,
+        "budget": BudgetConfiguration,
+        "prices": PriceConfiguration,
+    }
+    inside = [f"{block}.{key}" for block, model in blocks.items() for key in model.model_fields]
+    for key in [*TableConfiguration.model_fields, *inside]:
         assert f"\n| `{key}` |" in page, key

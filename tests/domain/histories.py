@@ -50,7 +50,9 @@ class History:
     cron: str = "0 0 * * *"
     zone: str = "UTC"
 
-    def plan(self, kind: RunKind, interval: Stretch | None = None, **fields: object) -> Plan:
+    def plan(
+        self, kind: RunKind, interval: Stretch | None = None, *, lost: frozenset[str] = frozenset(), **fields: object
+    ) -> Plan:
         """What a run would do now."""
         request = PlanRequest(kind, self.now, SETTLE, interval, ExportViewType.NEW_AND_OLD_IMAGES, OUTPUTS)
         recovery = replace(self.recovery, latest=self.now - SETTLE) if self.recovery.enabled else self.recovery
@@ -60,11 +62,12 @@ class History:
             TableIdentity(ARN, self.table_id),
             recovery,
             boundaries(self.cron, self.zone),
+            lost=lost,
         )
 
     def scheduled(self, start: datetime, end: datetime, **fields: object) -> Plan:
         """What the scheduled run of an interval would do now."""
-        return self.plan(RunKind.SCHEDULED, Stretch(start, end), **fields)
+        return self.plan(RunKind.SCHEDULED, Stretch(start, end), **fields)  # type: ignore[arg-type]
 
     def claim(self, planned: PlannedExport) -> Claim:
         """Claim what was planned, or return the newest attempt that is there."""
@@ -72,14 +75,16 @@ class History:
         request = ExportRequest(ARN, "bucket", "raw", planned.export_time, planned.window, view)
         subject = planned.window.key if planned.window else f"full-{planned.export_time:%Y%m%dT%H%MZ}"
         existing = self.chain.newest_attempt(subject, self.table_id)
-        return existing or self._append(planned.kind, request, planned.reason)
+        if existing and existing.attempt >= (planned.attempt or 0):
+            return existing
+        return self._append(planned.kind, request, planned.reason, planned.supersedes)
 
     def fail(self, claim: Claim) -> Claim:
         """Let an attempt FAIL, and claim the next."""
         return self._append(claim.kind, replace(claim.request, s3_prefix="raw"), "FAILED")
 
-    def _append(self, kind: ClaimKind, request: ExportRequest, reason: str) -> Claim:
-        claim = self.chain.next_claim(kind, request, self.table_id, self.now, reason)
+    def _append(self, kind: ClaimKind, request: ExportRequest, reason: str, supersedes: tuple[str, ...] = ()) -> Claim:
+        claim = self.chain.next_claim(kind, request, self.table_id, self.now, reason, supersedes=supersedes)
         self.chain = self.chain.with_claim(claim)
         return claim
 
@@ -119,7 +124,8 @@ class History:
 
     def do(self, planned: PlannedExport) -> None:
         """Do all that a plan says about one export."""
-        entry = self.verify(self.claim(planned)) if planned.action in (Action.EXPORT, Action.CONTINUE) else None
+        unfinished = planned.action.asks_dynamodb or planned.action is Action.CONTINUE
+        entry = self.verify(self.claim(planned)) if unfinished else None
         self.publish(entry or self.chain.verified_subjects[self.claim(planned).subject])
 
     def run(self, made: Plan) -> Plan:

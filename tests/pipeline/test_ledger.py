@@ -23,6 +23,7 @@ from ddb_export.domain.planning import (
     Action,
     Plan,
     PlannedExport,
+    PointInTimeRecovery,
     TableIdentity,
 )
 from ddb_export.domain.statistics import AttributeStatistics, ExportStatistics
@@ -34,6 +35,7 @@ from local_aws.client import Lab
 from tests.domain.histories import ARN, History, at
 from tests.domain.test_ledger import window
 
+RECOVERY = PointInTimeRecovery(enabled=True)
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 LAKE = Lake("lake", "tables", "orders")
 
@@ -130,18 +132,18 @@ def test_a_claim_keeps_the_request_that_it_was_made_with(ledger):
 def test_a_run_whose_base_another_run_made_elsewhere_plans_again(ledger):
     ledger.claim([wanted(3)], "id", NOW)
     mine = PlannedExport(ClaimKind.BASE, Action.EXPORT, "test", at(hours=1))
-    run = PlannedRun(Plan(mine, (window(1, 2),), at(hours=2)), TableIdentity(ARN, "id"), Chain(), NOW)
+    run = PlannedRun(Plan(mine, (window(1, 2),), at(hours=2)), TableIdentity(ARN, "id"), Chain(), RECOVERY, NOW)
     with pytest.raises(ClaimConflictError, match="plan again"):
-        claim_plan(ledger, run, Destination(), new_base=False)
+        claim_plan(ledger, run, Destination())
     assert len(ledger.read().claims) == 1
 
 
 def test_plan_of_a_ledger_that_is_read_back_is_empty_when_all_is_done(ledger):
     history = History(now=at(days=3, hours=1))
     made = history.scheduled(at(days=2), at(days=3), base_time=at(days=1))
-    run = PlannedRun(made, TableIdentity(ARN, "id-1"), Chain(), history.now)
-    claims = claim_plan(ledger, run, Destination(), new_base=False)
-    assert claims == claim_plan(ledger, run, Destination(), new_base=False)
+    run = PlannedRun(made, TableIdentity(ARN, "id-1"), Chain(), RECOVERY, history.now)
+    claims = claim_plan(ledger, run, Destination())
+    assert claims == claim_plan(ledger, run, Destination())
     for claim in claims:
         ledger.record_verified(history.verify(claim))
     history.chain = ledger.read()

@@ -50,6 +50,17 @@ class DynamoDBGateway:
         description = self._call("describe_table", table, TableName=table)["Table"]
         return TableIdentity(description["TableArn"], description["TableId"])
 
+    def size(self, table: str) -> int:
+        """Return the bytes of the table and its local secondary indexes, which is what a full export is billed by.
+
+        DynamoDB measures them about every six hours (API reference, TableDescription).
+
+        :raises TableMissingError: there is no such table.
+        """
+        description = self._call("describe_table", table, TableName=table)["Table"]
+        indexes = description.get("LocalSecondaryIndexes", ())
+        return int(description.get("TableSizeBytes", 0)) + sum(int(each.get("IndexSizeBytes", 0)) for each in indexes)
+
     def recovery(self, table: str) -> tuple[PointInTimeRecovery, datetime]:
         """Return the table's recovery window, and AWS's time as the answer's Date header gives it.
 

@@ -160,6 +160,22 @@ class GlueGateway:
             if replaced:
                 self._update_partitions(table, replaced)
 
+    def remove_partition(self, table: GlueTable, values: Sequence[str]) -> None:
+        """Take a partition out of the catalog; its files stay. It is no error if there is none.
+
+        :raises PublishError: Glue refused.
+        """
+        from botocore.exceptions import ClientError
+
+        with aws_errors(table.full_name):
+            try:
+                self._client.delete_partition(
+                    DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
+                )
+            except ClientError as error:
+                if error_code(error) != "EntityNotFoundException":
+                    raise
+
     def _update_partitions(self, table: GlueTable, partitions: Sequence[GluePartition]) -> None:
         with aws_errors(table.full_name):
             answer = self._client.batch_update_partition(

@@ -4,7 +4,7 @@ One module per command. A command module has a ``COMMAND`` (:class:`ddb_export.c
 :data:`_MODULES` is all that it takes. Heavy libraries (boto3, pyarrow) are imported inside the functions that need them,
 so that ``--help`` and errors of usage are quick.
 
-Exit codes: 0 it is done and holds; 1 data did not verify; 2 wrong usage or configuration; 3 a place is not reachable or
+Exit codes: 0 it is done and holds; 1 data did not verify, has a hole, or a run is refused; 2 wrong usage or configuration; 3 a place is not reachable or
 not permitted; 70 a fault of this program; 130 and 143 stopped by Ctrl-C or SIGTERM.
 """
 
@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from ddb_export.cli import convert, gaps, verify
+from ddb_export.cli import convert, gaps, plan, verify
 from ddb_export.cli.arguments import build_parser, named_command
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console
 from ddb_export.exceptions import DdbExportError, NotReachableError
 
-_MODULES = (verify, convert, gaps)
+_MODULES = (verify, convert, gaps, plan)
 COMMANDS: tuple[Command, ...] = tuple(module.COMMAND for module in _MODULES)
 
 EXIT_FAULT = 70

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from ddb_export.config.durations import ACCEPTED, PATTERN, format_duration, parse_duration
 from ddb_export.config.problems import nearest, refuse, refuse_as
+from ddb_export.domain.cost import AMOUNT, AMOUNT_PATTERN, money
 from ddb_export.domain.schedule import SHORTEST_WINDOW, finest_interval
 from ddb_export.exceptions import ConfigurationError
 
@@ -146,6 +148,18 @@ def _without_repetition(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _amount(value: Any) -> Any:
+    if isinstance(value, float):
+        # Python gives 0.1 as 0.1000000000000000055…; YAML's numbers arrive as they were written.
+        refuse("is a float, which holds most amounts inexactly", "write it as text or as a Decimal, such as '0.114'")
+    if isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+        try:
+            return money(value, "amount")
+        except ConfigurationError:
+            refuse("is no amount")
+    return value
+
+
 def _output_location(value: str) -> str:
     if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?", value) is None:
         refuse("is not a folder in S3")
@@ -165,6 +179,12 @@ TableReference = Annotated[
         "is neither a table name nor a table ARN",
     ),
     Accepts("3 to 255 letters, digits, '_', '-', '.', or arn:aws:dynamodb:REGION:ACCOUNT:table/NAME"),
+]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_amount),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": AMOUNT_PATTERN}]}),
+    Accepts(AMOUNT),
 ]
 # 250 characters are the limit of an Airflow DAG id, 12 of them are ours.
 LakeName = Annotated[
@@ -205,6 +225,7 @@ PollInterval = Annotated[
     timedelta, *_duration(timedelta(seconds=1), timedelta(hours=1)), _json_duration, _write_duration
 ]
 RetryDelay = Annotated[timedelta, *_duration(timedelta(0), timedelta(days=1)), _json_duration, _write_duration]
+WhenChainEnds = Annotated[Literal["fail", "new_base"], Accepts("fail or new_base")]
 View = Annotated[Literal["NEW_AND_OLD_IMAGES", "NEW_IMAGE"], Accepts("NEW_AND_OLD_IMAGES or NEW_IMAGE")]
 Region = Annotated[
     Annotated[str, _matching(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "is not an AWS region")] | None,

@@ -2,7 +2,7 @@
 
 A file holds one table (a mapping), or ``tables:`` (a list) with ``defaults:`` for them. ``_defaults.yaml``
 holds defaults for all files of the folder. Folder, file, table: the later one wins, key by key, within the
-block ``athena`` too. A top-level key that begins with ``x-`` may hold anchors.
+blocks ``athena``, ``budget`` and ``prices`` too. A top-level key that begins with ``x-`` may hold anchors.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ddb_export.exceptions import ConfigurationError
 DEFAULTS_FILES = ("_defaults.yaml", "_defaults.yml")
 _FILE_KEYS = ("defaults", "tables")
 _NOT_SHARED = ("table", "name")
+_AMOUNTS = ("budget", "prices")
 
 
 class LoadedTables(NamedTuple):
@@ -201,15 +202,22 @@ def _read_table(content: Located) -> tuple[TableConfiguration | None, list[Probl
     return None, problems
 
 
-def _plain(located: Located, key: str = "") -> object:
+def _plain(located: Located, key: str = "", parent: str = "") -> object:
     if located.entries is not None:
-        return {name: _plain(entry.value, name) for name, entry in located.entries.items()}
+        return {name: _plain(entry.value, name, key) for name, entry in located.entries.items()}
     if located.items is not None:
         return [_plain(item) for item in located.items]
     if key == "bucket_owner" and isinstance(located.value, int) and located.written:
         # YAML 1.1 reads 012345670123 as octal; an account id is what was written, leading zero included.
         return located.written if located.written.isdigit() else located.value
+    if parent in _AMOUNTS and _is_number(located.value) and located.written:
+        # Never through a float: an amount is what was written, to the last digit.
+        return located.written
     return located.value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _find(content: Located, location: Location) -> tuple[Located, Located]:

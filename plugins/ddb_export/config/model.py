@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ddb_export.config import fields
 from ddb_export.config.explain import explain
 from ddb_export.config.problems import refuse
+from ddb_export.domain.cost import AMOUNT_PATTERN
 from ddb_export.exceptions import ConfigurationError
 
 DAG_ID_PREFIX = "ddb_export__"
@@ -50,6 +51,35 @@ class AthenaConfiguration(BaseModel):
         None,
         description="Folder in S3 for Athena's results; by default athena-results/ in the table's folder.",
     )
+
+
+class BudgetConfiguration(BaseModel):
+    """What exports may cost; a run that is estimated to cost more is stopped before it starts any."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+    run: fields.Amount | None = Field(None, description="Most that one run may cost, in USD; null for no limit.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_of_what(cls, data: Any) -> Any:
+        if re.fullmatch(AMOUNT_PATTERN, str(data)):
+            refuse("does not say what it limits", f"write budget: {{run: {data}}}")
+        return data
+
+
+class PriceConfiguration(BaseModel):
+    """Prices in USD that replace those which the package knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+    full_export_per_gb: fields.Amount | None = Field(
+        None, description="A full export, in USD per GB of table and local secondary indexes."
+    )
+    incremental_export_per_gb: fields.Amount | None = Field(
+        None, description="An incremental export, in USD per GB processed."
+    )
+    s3_put_per_thousand: fields.Amount | None = Field(None, description="A thousand requests that write to S3, in USD.")
 
 
 class TableConfiguration(BaseModel):
@@ -106,6 +136,14 @@ class TableConfiguration(BaseModel):
         ("snapshots", "changes"), description="What the lake publishes beside the raw exports."
     )
     athena: AthenaConfiguration = Field(AthenaConfiguration(), description="How Athena is asked.")
+    budget: BudgetConfiguration = Field(BudgetConfiguration(), description="What exports may cost.")
+    prices: PriceConfiguration = Field(
+        PriceConfiguration(), description="Prices of estimates; default: AWS's, as the package knows them."
+    )
+    on_chain_end: fields.WhenChainEnds = Field(
+        "fail",
+        description="What to do where windows cannot follow any more: fail, or begin anew with a full export.",
+    )
     pool: fields.Text = Field("default_pool", description="Airflow pool of the tasks.")
     queue: fields.Text | None = Field(None, description="Executor queue of the tasks; null: Airflow's default.")
     retries: fields.Retries = Field(3, description="How often Airflow tries a failed task again.")
@@ -185,6 +223,11 @@ class TableConfiguration(BaseModel):
     def glue_tables(self) -> dict[str, str]:
         """The Glue table of each output: ``snapshots``, ``changes``, ``current`` and ``archive``."""
         return {output: self.glue_name + suffix for output, suffix in GLUE_SUFFIXES.items()}
+
+    @property
+    def own_prices(self) -> dict[str, str]:
+        """The prices that are declared, by name, as plain digits; what is not is left to the package."""
+        return {name: f"{amount:f}" for name, amount in self.prices if amount is not None}
 
     @property
     def athena_output_location(self) -> str:

@@ -99,6 +99,7 @@ class Claim:
     :param table_id: TableId of the table when the claim was made.
     :param claimed_at: when, by AWS's clock.
     :param reason: why, in words for people.
+    :param supersedes: subjects of the windows whose place it takes, alone or with others, once all of them are verified.
     """
 
     sequence: int
@@ -109,6 +110,7 @@ class Claim:
     table_id: str
     claimed_at: datetime
     reason: str
+    supersedes: tuple[str, ...] = ()
 
     @property
     def export(self) -> str:
@@ -146,6 +148,7 @@ class Claim:
             "client_token": self.client_token,
             "claimed_at": iso(self.claimed_at),
             "reason": self.reason,
+            **({"supersedes": list(self.supersedes)} if self.supersedes else {}),
             "request": self.request.to_json(),
         }
 
@@ -161,6 +164,7 @@ class Claim:
             table_id=document["table_id"],
             claimed_at=parse_utc(document["claimed_at"]),
             reason=document["reason"],
+            supersedes=tuple(document.get("supersedes", ())),
         )
 
 

@@ -23,7 +23,7 @@ from ddb_export.domain.evidence import (
     subject_of,
 )
 from ddb_export.domain.export import ExportRequest, export_name
-from ddb_export.domain.window import Stretch, Window, subtract
+from ddb_export.domain.window import Stretch, Window, joined, subtract, window_of
 from ddb_export.exceptions import ClaimConflictError, TableIdentityError
 
 __all__ = [
@@ -32,11 +32,28 @@ __all__ = [
     "Claim",
     "ClaimKind",
     "FailedEntry",
+    "KnownWindow",
     "Owner",
     "PublishedEntry",
     "VerifiedEntry",
     "subject_of",
 ]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KnownWindow:
+    """A window that is claimed, and how far it has come.
+
+    :param attempt: the newest attempt. :param sequence: number of its claim.
+    :param claim: the claim; None where nothing is left to do for it, and it was not read.
+    :param verified: whether an attempt at it is verified.
+    """
+
+    window: Window
+    attempt: int
+    sequence: int
+    claim: Claim | None
+    verified: bool
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,40 @@ class Chain:
         """Every window of the current table that was ever claimed, in order of time."""
         return tuple(sorted(claim.window for claim in self.newest_attempts.values() if claim.window))
 
+    @cached_property
+    def covered(self) -> tuple[Stretch, ...]:
+        """What claimed windows of the current table cover, joined, in order of time."""
+        return joined(self.claimed_windows)
+
+    @cached_property
+    def verified_stretches(self) -> tuple[Stretch, ...]:
+        """What verified windows of the current table cover, joined, in order of time."""
+        return joined(sorted(entry.window for entry in self.verified_subjects.values() if entry.window))
+
+    @cached_property
+    def superseded(self) -> frozenset[str]:
+        """Subjects of the windows that verified windows, which were claimed to take their place, hold wholly."""
+        replacing: dict[str, list[Window]] = {}
+        for claim in self.newest_attempts.values():
+            if claim.window and claim.subject in self.verified_subjects:
+                for subject in claim.supersedes:
+                    replacing.setdefault(subject, []).append(claim.window)
+        return frozenset(subject for subject, windows in replacing.items() if not subtract(window_of(subject), windows))
+
+    @property
+    def pending_claims(self) -> tuple[Claim, ...]:
+        """The newest attempts of the current table that something may be left to do for."""
+        return tuple(claim for claim in self.newest_attempts.values() if claim.subject not in self.superseded)
+
+    def windows_starting_in(self, span: Stretch) -> tuple[KnownWindow, ...]:
+        """Return the claimed windows that start in ``span`` and are not superseded, in order of time."""
+        found = [
+            KnownWindow(claim.window, claim.attempt, claim.sequence, claim, claim.subject in self.verified_subjects)
+            for claim in self.pending_claims
+            if claim.window and span.start <= claim.window.start < span.end
+        ]
+        return tuple(sorted(found, key=lambda each: each.window))
+
     def unclaimed(self, stretch: Stretch) -> tuple[Stretch, ...]:
         """Return what of ``stretch`` no claim covers."""
         return subtract(stretch, self.claimed_windows)
@@ -150,7 +201,14 @@ class Chain:
         return next((claim for claim in reversed(attempts) if claim.table_id == table_id), None)
 
     def next_claim(
-        self, kind: ClaimKind, request: ExportRequest, table_id: str, claimed_at: datetime, reason: str
+        self,
+        kind: ClaimKind,
+        request: ExportRequest,
+        table_id: str,
+        claimed_at: datetime,
+        reason: str,
+        *,
+        supersedes: tuple[str, ...] = (),
     ) -> Claim:
         """Return the claim that may be appended for a request, its private prefix filled in by the attempt.
 
@@ -166,7 +224,7 @@ class Chain:
         attempt = previous[-1].attempt + 1 if previous else 1
         same = [claim for claim in previous if claim.table_id == table_id]
         if not same and request.window:
-            self._refuse_overlap(request.window, table_id)
+            self._refuse_overlap(request.window, table_id, supersedes)
         chain = same[-1].chain if same else self.number + 1 if kind is ClaimKind.BASE else max(self.number, 1)
         folder = f"{request.s3_prefix}/{export_name(request, attempt)}"
         return Claim(
@@ -178,6 +236,7 @@ class Chain:
             table_id=table_id,
             claimed_at=claimed_at,
             reason=reason,
+            supersedes=same[-1].supersedes if same else supersedes,
         )
 
     def _refuse_other_table(self, kind: ClaimKind, request: ExportRequest, table_id: str) -> None:
@@ -189,9 +248,10 @@ class Chain:
                 "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
             )
 
-    def _refuse_overlap(self, wanted: Window, table_id: str) -> None:
+    def _refuse_overlap(self, wanted: Window, table_id: str, supersedes: tuple[str, ...]) -> None:
         for claim in self.claims:
-            if claim.window and claim.table_id == table_id and claim.window.overlaps(wanted):
+            allowed = claim.subject in supersedes or claim.subject in self.superseded
+            if claim.window and claim.table_id == table_id and claim.window.overlaps(wanted) and not allowed:
                 raise ClaimConflictError(
                     f"window {wanted}",
                     f"claim {claim.sequence} holds {claim.window}, which overlaps",

@@ -22,17 +22,33 @@ class RunKind(StrEnum):
     BACKFILL = "backfill"
 
 
+class ChainEnd(StrEnum):
+    """What a run does where the chain cannot go on: the table is another one, or recovery no longer reaches a hole."""
+
+    FAIL = "fail"
+    """Fail and say so."""
+    NEW_BASE = "new_base"
+    """Begin a new chain with a full export, within the budget."""
+
+
 class Action(StrEnum):
     """What has to happen to one export."""
 
     EXPORT = "export"
     """Claim it and ask DynamoDB for it."""
+    EXPORT_AGAIN = "export again"
+    """It is verified; a person asked for its next attempt."""
     CONTINUE = "continue"
     """It is claimed and not verified: find the export, or start it, and go on."""
     PUBLISH = "publish"
     """It is verified; an output that is asked for is not published."""
     REBUILD = "rebuild"
     """It is verified and published; the files are made again from the raw export, which is not exported again."""
+
+    @property
+    def asks_dynamodb(self) -> bool:
+        """Whether it makes a new export, which is billed."""
+        return self in (Action.EXPORT, Action.EXPORT_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,10 @@ class PlanRequest:
     :param outputs: outputs that the configuration asks for.
     :param base_time: the configuration's base_time, if any.
     :param new_base: close the chain and begin another one (manual runs only).
+    :param full_export: make one more full export beside the chain (manual runs only).
+    :param wanted: export just this stretch (manual runs only).
+    :param re_export: export each verified window inside ``wanted`` again.
+    :param on_chain_end: what to do where the chain cannot go on.
     """
 
     kind: RunKind
@@ -89,17 +109,23 @@ class PlanRequest:
     outputs: tuple[str, ...]
     base_time: datetime | None = None
     new_base: bool = False
+    full_export: bool = False
+    wanted: Stretch | None = None
+    re_export: bool = False
+    on_chain_end: ChainEnd = ChainEnd.FAIL
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedExport:
     """One line of a plan.
 
-    :param kind: base or window.
+    :param kind: base, window, or snapshot beside the chain.
     :param action: what has to happen.
     :param reason: why, in words.
-    :param export_time: moment of a base.
+    :param export_time: moment of a full export.
     :param window: stretch of a window.
+    :param attempt: the attempt that is asked for at least, None for whichever is the newest.
+    :param supersedes: subjects of the windows that it replaces.
     """
 
     kind: ClaimKind
@@ -107,6 +133,8 @@ class PlannedExport:
     reason: str
     export_time: datetime | None = None
     window: Window | None = None
+    attempt: int | None = None
+    supersedes: tuple[str, ...] = ()
 
     @property
     def ready_at(self) -> datetime:
@@ -125,6 +153,8 @@ class PlannedExport:
             "export_time": iso(self.export_time) if self.export_time else None,
             "start": iso(self.window.start) if self.window else None,
             "end": iso(self.window.end) if self.window else None,
+            "attempt": self.attempt,
+            "supersedes": list(self.supersedes),
         }
 
     @classmethod
@@ -139,6 +169,8 @@ class PlannedExport:
             reason=document["reason"],
             export_time=parse_utc(document["export_time"]) if document.get("export_time") else None,
             window=window,
+            attempt=document.get("attempt"),
+            supersedes=tuple(document.get("supersedes", ())),
         )
 
 
@@ -146,11 +178,12 @@ class PlannedExport:
 class Plan:
     """What a run does.
 
-    :param base: the base, if something has to happen to it.
+    :param base: the full export, a base or a snapshot beside the chain, if something has to happen to one.
     :param windows: windows in order of time.
     :param until: the run answers for everything up to here.
     :param wait_until: by AWS's clock; the run must not begin before. None: at once.
     :param notes: what else a person should know.
+    :param closes_chain: number of the chain that ``base`` closes; None unless it opens a chain after another one.
     """
 
     base: PlannedExport | None
@@ -158,10 +191,11 @@ class Plan:
     until: datetime | None
     wait_until: datetime | None = None
     notes: tuple[str, ...] = ()
+    closes_chain: int | None = None
 
     @property
     def exports(self) -> tuple[PlannedExport, ...]:
-        """The base, then the windows."""
+        """The full export, then the windows."""
         return ((self.base,) if self.base else ()) + self.windows
 
     def to_json(self) -> dict[str, Any]:
@@ -171,6 +205,7 @@ class Plan:
             "windows": [window.to_json() for window in self.windows],
             "until": iso(self.until) if self.until else None,
             "notes": list(self.notes),
+            "closes_chain": self.closes_chain,
         }
 
     @classmethod
@@ -181,4 +216,5 @@ class Plan:
             windows=tuple(PlannedExport.from_json(window) for window in document["windows"]),
             until=parse_utc(document["until"]) if document["until"] else None,
             notes=tuple(document["notes"]),
+            closes_chain=document.get("closes_chain"),
         )

@@ -1,4 +1,4 @@
-"""What a run has to do, decided from the ledger, the table's recovery window and the run's interval.
+"""What a run has to do, decided from the ledger, the table's recovery window and what the run asks.
 
 One rule heals everything: a run takes whatever is not verified, and whatever is verified but not published, between the base
 and its own end. Failed windows, outages, pauses and crashes between the ledger and Glue need no rule of their own. Every
@@ -7,13 +7,13 @@ decision carries its reason in words, for the log and for dry runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from ddb_export.domain.ledger import Chain, Claim, ClaimKind
+from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
 from ddb_export.domain.plan import (
     Action,
+    ChainEnd,
     Plan,
     PlannedExport,
     PlanRequest,
@@ -21,14 +21,16 @@ from ddb_export.domain.plan import (
     RunKind,
     TableIdentity,
 )
-from ddb_export.domain.utc import ceil_minute, floor_minute, iso
-from ddb_export.domain.window import SHORTEST, Stretch, cut
+from ddb_export.domain.planning_rules import MOST_WINDOWS, NEW_BASE_REMEDY, Boundaries, Rules, of_claim, output_of
+from ddb_export.domain.utc import ceil_minute, iso
+from ddb_export.domain.window import LONGEST, Stretch, subtract
 from ddb_export.exceptions import PlanError, PointInTimeRecoveryError, TableIdentityError
 
 __all__ = [
     "MOST_WINDOWS",
     "Action",
     "Boundaries",
+    "ChainEnd",
     "Plan",
     "PlanRequest",
     "PlannedExport",
@@ -39,12 +41,6 @@ __all__ = [
     "plan",
 ]
 
-Boundaries = Callable[[datetime, datetime], Sequence[datetime]]
-"""Gives the moments at which the schedule fires strictly between two moments."""
-
-MOST_WINDOWS = 1000
-"""Most windows of one run; Airflow maps a task over at most 1024 (``[core] max_map_length``). The next run takes the rest."""
-
 
 def plan(
     chain: Chain,
@@ -52,6 +48,8 @@ def plan(
     identity: TableIdentity,
     recovery: PointInTimeRecovery,
     boundaries: Boundaries,
+    *,
+    lost: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decide what a run does.
 
@@ -60,223 +58,229 @@ def plan(
     :param identity: the table as it is now.
     :param recovery: its recovery window as it is now.
     :param boundaries: the schedule's boundaries.
+    :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
     :raises PointInTimeRecoveryError: recovery is off, or no longer reaches what has to be exported.
     :raises TableIdentityError: the table was made again since the chain began.
-    :raises PlanError: the run's interval cannot be planned.
+    :raises PlanError: what the run asks cannot be planned.
     """
-    _require_same_table(chain, request, identity)
-    decision = _Decision(chain, request, identity, recovery, boundaries)
-    if chain.base_claim is None or request.new_base:
-        return decision.first_base()
-    base_time = _base_time(chain.base_claim)
-    if request.kind is RunKind.BACKFILL:
-        return decision.backfill(chain.base_claim, base_time)
-    return decision.catch_up(decision.pending(chain.base_claim), base_time)
-
-
-def output_of(kind: ClaimKind) -> str:
-    """Return the output that is made from an export of this kind."""
-    return "changes" if kind is ClaimKind.WINDOW else "snapshots"
-
-
-def _require_same_table(chain: Chain, request: PlanRequest, identity: TableIdentity) -> None:
+    _require_one_wish(request)
+    rules = Rules(chain, request, identity, recovery, boundaries, lost)
     claim = chain.base_claim
-    if claim and claim.table_id != identity.table_id and not request.new_base:
-        raise TableIdentityError(
-            identity.table_arn,
-            f"its TableId is {identity.table_id}, the chain began with {claim.table_id}: the table was deleted and"
-            " created again, so no window can follow on the chain",
-            "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
+    if request.new_base or claim is None:
+        return _first_base(rules)
+    if claim.table_id != identity.table_id:
+        return _other_table(rules, claim)
+    if claim.subject in lost:
+        return _lost_base(rules, claim)
+    return _on_chain(rules, claim)
+
+
+def _on_chain(rules: Rules, claim: Claim) -> Plan:
+    """Plan a run of a chain that goes on.
+
+    :param claim: its base.
+    """
+    request = rules.request
+    if request.kind is RunKind.BACKFILL:
+        return _backfill(rules, claim)
+    if request.wanted:
+        return _wanted(rules, claim, request.wanted)
+    if request.full_export:
+        return _snapshot(rules)
+    return _catch_up(rules, rules.pending(claim) or rules.pending_snapshot(), _base_time(claim))
+
+
+def _require_one_wish(request: PlanRequest) -> None:
+    wishes = {
+        "new_base": request.new_base,
+        "full_export": request.full_export,
+        "from and to": request.wanted is not None,
+    }
+    asked = [name for name, is_asked in wishes.items() if is_asked]
+    if asked and request.kind is not RunKind.MANUAL:
+        raise PlanError(
+            f"{request.kind} run",
+            f"it was given {', '.join(asked)}, which only a run by hand can do",
+            "leave the parameters of the backfill as they are, or trigger the DAG by hand",
+        )
+    if len(asked) > 1:
+        raise PlanError("manual run", f"it was given {' as well as '.join(asked)}", "give one of them only")
+    if request.re_export and not request.wanted:
+        raise PlanError(
+            "manual run",
+            "re_export does not say which windows",
+            "give from and to as well: each window between them is exported again",
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """The facts that one plan is made from, and the rules."""
-
-    chain: Chain
-    request: PlanRequest
-    identity: TableIdentity
-    recovery: PointInTimeRecovery
-    boundaries: Boundaries
-
-    def first_base(self) -> Plan:
-        """Plan the base of a new chain, and what the run covers behind it."""
-        request = self.request
-        if request.kind is RunKind.BACKFILL:
-            raise PlanError(
-                "backfill",
-                "the table has no base yet, so no window can be placed",
-                "let the first scheduled run make the base, then start the backfill again",
-            )
-        wanted, source = self._wanted_base()
-        base_time = max(ceil_minute(wanted), self._first_restorable())
-        notes = () if base_time == ceil_minute(wanted) else (f"base moved from {iso(wanted)} to where recovery begins",)
-        opening = "a new chain was asked for" if request.new_base else "the table has no chain yet"
-        base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at the {source}", base_time)
-        if request.new_base or self._until() <= base_time:
-            return Plan(base, (), base_time, self._wait_until([base]), notes)
-        return self.catch_up(base, base_time, notes)
-
-    def catch_up(self, base: PlannedExport | None, base_time: datetime, notes: tuple[str, ...] = ()) -> Plan:
-        """Plan everything that is missing between the base and the end of the run."""
-        until = self._until()
-        if until <= base_time:
-            note = f"nothing before {iso(base_time)}: the chain begins there"
-            return Plan(base, (), until, self._wait_until([base]), (*notes, note))
-        span = Stretch(base_time, until)
-        pending = [
-            planned
-            for claim in self.chain.newest_attempts.values()
-            if claim.window and claim.window.overlaps(span) and (planned := self.pending(claim))
-        ]
-        return self._planned(base, pending, span, base_time, notes)
-
-    def backfill(self, base_claim: Claim, base_time: datetime) -> Plan:
-        """Plan the run's own interval: export what no claim covers, rebuild what one does."""
-        span = self.request.interval
-        if span is None:
-            raise PlanError("backfill", "the run has no data interval", "use an interval timetable for the DAG")
-        covered = [
-            self.pending(claim) or _rebuild(claim)
-            for claim in self.chain.newest_attempts.values()
-            if claim.window and span.start <= claim.window.start < span.end
-        ]
-        base = self.pending(base_claim)
-        if base is None and span.start < base_time <= span.end:
-            base = _rebuild(base_claim)
-        return self._planned(base, covered, span, base_time)
-
-    def pending(self, claim: Claim) -> PlannedExport | None:
-        """Return what is left to do for a claim, None if nothing is."""
-        entry = self.chain.verified_subjects.get(claim.subject)
-        if entry is None:
-            return _planned(claim, Action.CONTINUE, f"claimed at {iso(claim.claimed_at)} and not verified yet")
-        output = output_of(claim.kind)
-        if output in self.request.outputs and not self.chain.is_published(entry, output):
-            return _planned(claim, Action.PUBLISH, f"verified, but {output} is not published")
-        return None
-
-    def _planned(
-        self,
-        base: PlannedExport | None,
-        known: Sequence[PlannedExport],
-        span: Stretch,
-        base_time: datetime,
-        notes: tuple[str, ...] = (),
-    ) -> Plan:
-        fresh, more_notes = self._fresh(span, base_time)
-        windows = sorted([*known, *fresh], key=lambda each: each.ready_at)
-        until, notes = span.end, (*notes, *more_notes)
-        if len(windows) > MOST_WINDOWS:
-            notes = (
-                *notes,
-                f"{len(windows)} windows are due; this run takes the first {MOST_WINDOWS}, the next the rest",
-            )
-            windows = windows[:MOST_WINDOWS]
-            until = windows[-1].ready_at
-        self._require_restorable(windows)
-        return Plan(base, tuple(windows), until, self._wait_until([base, *windows]), notes)
-
-    def _until(self) -> datetime:
-        """Return the moment up to which a run that catches up answers.
-
-        A manual run stops early where the next boundary is closer than the shortest window: else the scheduled run that ends at
-        that boundary would find less than an export can cover.
-        """
-        if self.request.interval:
-            return self.request.interval.end
-        settled = self._settled()
-        coming = min(self.boundaries(settled, settled + SHORTEST), default=None)
-        return coming - SHORTEST if coming else settled
-
-    def _settled(self) -> datetime:
-        """Return the last minute whose state can be exported at once."""
-        settled = self.request.now - self.request.settle
-        return floor_minute(min(settled, self.recovery.latest) if self.recovery.latest else settled)
-
-    def _wanted_base(self) -> tuple[datetime, str]:
-        request = self.request
-        if request.base_time is not None and not request.new_base:
-            return request.base_time, "base_time of the configuration"
-        if request.interval is not None and not request.new_base:
-            return request.interval.end, "end of the run's data interval"
-        return self._settled(), f"now less {request.settle} to settle"
-
-    def _first_restorable(self) -> datetime:
-        """Return the first minute that recovery reaches, and still reaches when DynamoDB is asked.
-
-        Once recovery is as old as its period, its beginning moves on with the clock; the time to settle is kept as a margin then.
-        """
-        earliest = self._require_recovery()
-        period, margin = self.recovery.period, self.request.settle
-        moves = period is not None and self.request.now - earliest >= period - margin
-        return ceil_minute(earliest + margin if moves else earliest)
-
-    def _require_recovery(self) -> datetime:
-        if not self.recovery.enabled or self.recovery.earliest is None:
-            raise PointInTimeRecoveryError(
-                self.identity.table_arn,
-                "point-in-time recovery is off, so DynamoDB cannot export it",
-                f"turn it on: aws dynamodb update-continuous-backups --table-name {self.identity.table_name}"
-                " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
-            )
-        return self.recovery.earliest
-
-    def _wait_until(self, exports: Sequence[PlannedExport | None]) -> datetime | None:
-        """Return when DynamoDB may be asked for all of these that are not claimed yet, None if at once.
-
-        A full export lies at or before LatestRestorableDateTime besides, whatever the time to settle is.
-        """
-        request, latest = self.request, self.recovery.latest
-        lag = max(request.settle, request.now - latest) if latest else request.settle
-        fresh = [each for each in exports if each and each.action is Action.EXPORT]
-        ready = [each.ready_at + (request.settle if each.window else lag) for each in fresh]
-        return max(ready) if ready and max(ready) > request.now else None
-
-    def _fresh(self, span: Stretch, base_time: datetime) -> tuple[list[PlannedExport], tuple[str, ...]]:
-        """Return the windows that are missing in ``span``, and notes on what is too short to export."""
-        windows: list[PlannedExport] = []
-        notes: list[str] = []
-        for hole in self.chain.unclaimed(self._widened(span, base_time)):
-            pieces = cut(hole, self.boundaries(hole.start, hole.end))
-            if not pieces:
-                notes.append(f"{hole} is shorter than {SHORTEST} and waits until more time has passed")
-            reason = "no export covers it yet"
-            windows += [PlannedExport(ClaimKind.WINDOW, Action.EXPORT, reason, window=piece) for piece in pieces]
-        return windows, tuple(notes)
-
-    def _widened(self, span: Stretch, base_time: datetime) -> Stretch:
-        """Widen a span to the next claim, or the base, where less than the shortest window would be left between them."""
-        before = [base_time, *(window.end for window in self.chain.claimed_windows)]
-        after = [window.start for window in self.chain.claimed_windows]
-        start = max((each for each in before if each <= span.start), default=span.start)
-        end = min((each for each in after if each >= span.end), default=span.end)
-        return Stretch(
-            start if span.start - start < SHORTEST else span.start, end if end - span.end < SHORTEST else span.end
+def _first_base(rules: Rules, opening: str | None = None) -> Plan:
+    """Plan the base of a new chain, and what the run covers behind it."""
+    request, chain = rules.request, rules.chain
+    if request.kind is RunKind.BACKFILL or request.wanted:
+        raise PlanError(
+            "backfill" if request.kind is RunKind.BACKFILL else f"manual window {request.wanted}",
+            "the table has no base yet, so no window can be placed",
+            "let the first scheduled run make the base, then start this again",
         )
-
-    def _require_restorable(self, windows: Sequence[PlannedExport]) -> None:
-        fresh = [each.window for each in windows if each.window and each.action is Action.EXPORT]
-        if not fresh:
-            return
-        earliest = self._require_recovery()
-        lost = [window for window in fresh if window.start < earliest]
-        if lost:
-            part = Stretch(min(lost).start, max(lost).end)
-            raise PointInTimeRecoveryError(
-                f"window {part} of {self.identity.table_arn}",
-                f"point-in-time recovery reaches back to {iso(earliest)} only, so its changes can no longer be exported",
-                "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
-            )
+    closes = chain.number if chain.base_claim else None
+    wanted, source = _wanted_base(rules, follows=closes is not None)
+    base_time = max(ceil_minute(wanted), rules.first_restorable())
+    notes = () if base_time == ceil_minute(wanted) else (f"base moved from {iso(wanted)} to where recovery begins",)
+    opening = opening or ("a new chain was asked for" if request.new_base else "the table has no chain yet")
+    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at the {source}", base_time)
+    if closes is not None or rules.until() <= base_time:
+        return Plan(base, (), base_time, rules.wait_until([base]), notes, closes)
+    return _catch_up(rules, base, base_time, notes)
 
 
-def _rebuild(claim: Claim) -> PlannedExport:
-    return _planned(claim, Action.REBUILD, "covered by a verified export, whose files are made again")
+def _wanted_base(rules: Rules, *, follows: bool) -> tuple[datetime, str]:
+    """Return the moment at which a base is wanted, and what it is in words; ``base_time`` is that of the first chain only."""
+    request = rules.request
+    if request.base_time is not None and not request.new_base and not follows:
+        return request.base_time, "base_time of the configuration"
+    if request.interval is not None and not request.new_base:
+        return request.interval.end, "end of the run's data interval"
+    return rules.settled(), f"now less {request.settle} to settle"
 
 
-def _planned(claim: Claim, action: Action, reason: str) -> PlannedExport:
-    return PlannedExport(claim.kind, action, reason, claim.request.export_time, claim.window)
+def _other_table(rules: Rules, claim: Claim) -> Plan:
+    """Decide where the table was deleted and created again: no window can follow on the chain."""
+    identity = rules.identity
+    if _may_begin_again(rules.request):
+        return _first_base(rules, "the table was deleted and created again, and on_chain_end is new_base")
+    raise TableIdentityError(
+        identity.table_arn,
+        f"its TableId is {identity.table_id}, the chain began with {claim.table_id}: the table was deleted and"
+        " created again, so no window can follow on the chain",
+        NEW_BASE_REMEDY,
+    )
+
+
+def _lost_base(rules: Rules, claim: Claim) -> Plan:
+    """Decide where the base was claimed, never exported, and recovery has passed it."""
+    if _may_begin_again(rules.request):
+        return _first_base(rules, "recovery passed the base before it was exported, and on_chain_end is new_base")
+    raise PointInTimeRecoveryError(
+        f"base {iso(_base_time(claim))} of {rules.identity.table_arn}",
+        f"it was never exported, and point-in-time recovery reaches back to {iso(rules.require_recovery())} only",
+        NEW_BASE_REMEDY,
+    )
+
+
+def _may_begin_again(request: PlanRequest) -> bool:
+    """Tell whether a run may begin a new chain unasked: one that asks for a part only may not."""
+    asks_for_part = request.kind is RunKind.BACKFILL or request.wanted or request.full_export
+    return request.on_chain_end is ChainEnd.NEW_BASE and not asks_for_part
+
+
+def _catch_up(rules: Rules, base: PlannedExport | None, base_time: datetime, notes: tuple[str, ...] = ()) -> Plan:
+    """Plan everything that is missing between the base and the end of the run."""
+    until = rules.until()
+    if until <= base_time:
+        note = f"nothing before {iso(base_time)}: the chain begins there"
+        return Plan(base, (), until, rules.wait_until([base]), (*notes, note))
+    span = Stretch(base_time, until)
+    pending = rules.pending_windows(span)
+    fresh, more_notes = rules.fresh(span, base_time)
+    if rules.request.on_chain_end is ChainEnd.NEW_BASE and (lost := rules.out_of_reach([*pending, *fresh])):
+        return _base_behind(rules, span, lost)
+    return rules.planned(base, pending, fresh, until, (*notes, *more_notes))
+
+
+def _base_behind(rules: Rules, span: Stretch, lost: list[Stretch]) -> Plan:
+    """Plan a new base at the end of the last hole that recovery does not reach, so that the windows behind it are kept."""
+    kept = [each for covered in rules.chain.covered for each in subtract(covered, lost)]
+    holes = [hole for hole in subtract(span, kept) if any(hole.overlaps(each) for each in lost)]
+    base_time = max(holes[-1].end, rules.first_restorable())
+    reason = (
+        f"recovery no longer reaches {Stretch(lost[0].start, lost[-1].end)}, and on_chain_end is new_base; full export where"
+        " the hole ends"
+    )
+    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, reason, base_time)
+    closes = rules.chain.number
+    if span.end <= base_time:
+        return Plan(base, (), base_time, rules.wait_until([base]), (), closes)
+    rest = Stretch(base_time, span.end)
+    fresh, notes = rules.fresh(rest, base_time)
+    return replace(rules.planned(base, rules.pending_windows(rest), fresh, span.end, notes), closes_chain=closes)
+
+
+def _backfill(rules: Rules, base_claim: Claim) -> Plan:
+    """Plan the run's own interval: export what no claim covers, rebuild what one does."""
+    span, base_time = rules.request.interval, _base_time(base_claim)
+    if span is None:
+        raise PlanError("backfill", "the run has no data interval", "use an interval timetable for the DAG")
+    covered = [_covered(rules, known) for known in rules.chain.windows_starting_in(span)]
+    base = rules.pending(base_claim)
+    if base is None and span.start < base_time <= span.end:
+        base = of_claim(base_claim, Action.REBUILD, _REBUILD)
+    fresh, notes = rules.fresh(span, base_time)
+    return rules.planned(base, covered, fresh, span.end, notes)
+
+
+_REBUILD = "covered by a verified export, whose files are made again"
+
+
+def _covered(rules: Rules, known: KnownWindow) -> PlannedExport:
+    pending = rules.pending(known.claim) if known.claim else None
+    return pending or PlannedExport(ClaimKind.WINDOW, Action.REBUILD, _REBUILD, window=known.window)
+
+
+def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:
+    """Plan the stretch that a person asked for: export what no claim covers, or, if so asked, every window of it again."""
+    if span.end > rules.request.now:
+        raise PlanError(
+            f"manual window {span}",
+            f"it ends after {iso(rules.request.now)}, which is now by AWS's clock",
+            "end it earlier",
+        )
+    _require_edges_of_windows(rules, span)
+    inside = rules.chain.windows_starting_in(span)
+    known = [pending for each in inside if each.claim and (pending := rules.pending(each.claim))]
+    if not rules.request.re_export:
+        fresh, notes = rules.fresh(span, _base_time(base_claim))
+        covered = len(inside) - len(known)
+        if covered:
+            note = f"{covered} windows of {span} are covered by verified exports, and stay as they are"
+            notes = (*notes, note)
+        return rules.planned(rules.pending(base_claim), known, fresh, span.end, notes)
+    busy = {each.window for each in known if each.action is Action.CONTINUE}
+    again = [_again(each) for each in inside if each.window not in busy]
+    if not again and not busy:
+        raise PlanError(
+            f"manual window {span}",
+            "no claimed window lies in it, so there is nothing to export again",
+            "leave out re_export to export what is missing, or see ddb-export gaps for what there is",
+        )
+    continued = [each for each in known if each.action is Action.CONTINUE]
+    return rules.planned(None, continued, again, span.end)
+
+
+def _again(known: KnownWindow) -> PlannedExport:
+    reason = f"attempt {known.attempt} is verified; a person asked for it again"
+    return PlannedExport(ClaimKind.WINDOW, Action.EXPORT_AGAIN, reason, window=known.window, attempt=known.attempt + 1)
+
+
+def _require_edges_of_windows(rules: Rules, span: Stretch) -> None:
+    """Refuse a stretch that begins or ends inside a claimed window."""
+    for name, edge in (("from", span.start), ("to", span.end)):
+        for known in rules.chain.windows_starting_in(Stretch(edge - LONGEST, edge)):
+            window = known.window
+            if window.start < edge < window.end:
+                raise PlanError(
+                    f"manual window {span}",
+                    f"'{name}' lies inside {window}, which claim {known.sequence} holds",
+                    f"set '{name}' to {iso(window.start)} or {iso(window.end)}",
+                )
+
+
+def _snapshot(rules: Rules) -> Plan:
+    """Plan one more full export, which leaves the chain as it is."""
+    rules.require_recovery()
+    moment = max(rules.settled(), rules.first_restorable())
+    reason = f"a full export beside the chain was asked for; at now less {rules.request.settle} to settle"
+    snapshot = PlannedExport(ClaimKind.SNAPSHOT, Action.EXPORT, reason, moment)
+    return Plan(snapshot, (), moment, rules.wait_until([snapshot]))
 
 
 def _base_time(claim: Claim) -> datetime:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from ddb_export.domain.utc import compact, is_whole_minute, iso, require_utc
+from ddb_export.domain.utc import compact, is_whole_minute, iso, parse_compact, require_utc
 
 SHORTEST = timedelta(minutes=15)
 LONGEST = timedelta(hours=24)
@@ -70,6 +70,29 @@ class Window(Stretch):
     def key(self) -> str:
         """Its name in paths: ``{start}-{end}`` in compact UTC."""
         return f"{compact(self.start)}-{compact(self.end)}"
+
+
+def window_of(key: str) -> Window:
+    """Return the window whose :attr:`Window.key` this is.
+
+    :raises ValueError: it is the key of none.
+    """
+    start, _, end = key.partition("-")
+    return Window(parse_compact(start), parse_compact(end))
+
+
+def joined(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Join stretches that touch or overlap.
+
+    :param stretches: in order of their start.
+    """
+    found: list[Stretch] = []
+    for each in stretches:
+        if found and each.start <= found[-1].end:
+            found[-1] = Stretch(found[-1].start, max(found[-1].end, each.end))
+        else:
+            found.append(Stretch(each.start, each.end))
+    return tuple(found)
 
 
 def subtract(stretch: Stretch, taken: Iterable[Stretch]) -> tuple[Stretch, ...]:

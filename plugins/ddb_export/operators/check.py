@@ -73,7 +73,7 @@ class CheckPublishedOperator(LakeOperator):
 
     def _published(self, chain: Chain, names: Sequence[str], verified: Sequence[VerifiedEntry]) -> list[PublishedEntry]:
         subjects = {entry.subject for entry in verified}
-        missing = [name for name in names if subject_of(name) not in subjects]
+        missing = [name for name in names if subject_of(name) not in subjects | chain.superseded]
         if missing:
             raise ExportError(
                 f"export {', '.join(missing)} of {self.lake_name}",

@@ -71,6 +71,9 @@ def planned_names(task_id: str, exports: object) -> list[str]:
 
 
 def verified_of(chain: Chain, names: Sequence[str]) -> list[VerifiedEntry]:
-    """Return the evidence of what was planned, whichever attempt it was that succeeded, in the plan's order."""
-    found = (chain.verified_subjects.get(subject_of(name)) for name in names)
-    return [entry for entry in found if entry]
+    """Return the evidence of what was planned, whichever attempt it was that succeeded, in the plan's order.
+
+    Windows whose place others have taken since are left out.
+    """
+    subjects = (subject for name in names if (subject := subject_of(name)) not in chain.superseded)
+    return [entry for subject in subjects if (entry := chain.verified_subjects.get(subject))]

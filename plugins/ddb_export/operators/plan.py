@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.domain.cost import Budget, Estimate, require_within_budget
 from ddb_export.domain.export import ExportViewType
-from ddb_export.domain.planning import Plan, PlanRequest, RunKind
+from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
 from ddb_export.domain.schedule import schedule_boundaries
-from ddb_export.domain.utc import iso
-from ddb_export.exceptions import ClaimConflictError
+from ddb_export.domain.utc import ceil_minute, floor_minute, iso
+from ddb_export.domain.window import Stretch
+from ddb_export.exceptions import ClaimConflictError, PlanError
 from ddb_export.operators.base import LakeOperator, instant
 from ddb_export.operators.runs import EXPORT_END_KEY, HAND_OVER_TASK, data_interval, is_true, run_kind, task_beside
 from ddb_export.operators.state import forget, recall, remember
+from ddb_export.pipeline.estimate import estimate_run, explain_estimate
 from ddb_export.pipeline.planning import (
     Destination,
     PlannedRun,
@@ -38,9 +42,9 @@ _PLANS = 5
 class PlanExportsOperator(LakeOperator):
     """Decides which exports a run needs, claims them in the ledger, and hands them to the tasks that follow.
 
-    A scheduled run answers for everything between the base and the end of its data interval; a manual run for everything up to now; a
-    backfill run for its own interval. A run that comes before its windows have settled waits, deferred. The plan
-    is kept: a cleared run does the same again, from the raw exports that exist.
+    A scheduled run answers for everything between the base and the end of its data interval; a manual run for everything up to now, or
+    for what its parameters say; a backfill run for its own interval. A run that comes before its windows have settled waits,
+    deferred. The plan is kept: a cleared run does the same again, from the raw exports that exist.
 
     Returns a list of windows, ``{"start", "end"}`` each, for mapping. XComs: ``base_time`` (ISO 8601, empty without a full
     export), ``exports`` (names of the attempts), ``head`` and ``until`` (ISO 8601, absent if there is none).
@@ -53,11 +57,29 @@ class PlanExportsOperator(LakeOperator):
     :param outputs: outputs that must be published.
     :param base_time: explicit time of the first base.
     :param kms_key: KMS key of the exported files.
-    :param new_base: close the chain and begin a new one; manual runs only. Templated: ``"true"`` and ``"True"`` count.
-    :param dry_run_only: say what would be done, claim nothing, return no windows. Templated likewise.
+    :param on_chain_end: ``fail`` or ``new_base``: what to do where the chain cannot go on.
+    :param budget: most that the run may be estimated to cost, in USD as text such as ``"25.50"``; None for no limit.
+    :param prices: prices that replace those which this package knows, by name, in USD as text.
+    :param start: inclusive start of the stretch that is to be exported, ISO 8601 with a zone; without it, where the data is
+        complete. Manual runs only, like the following; templated, like them.
+    :param end: exclusive end of that stretch; without it, now less the time to settle.
+    :param re_export: export each verified window between ``start`` and ``end`` again. ``"true"`` and ``"True"`` count.
+    :param full_export: make one more full export, which leaves the chain as it is.
+    :param new_base: close the chain and begin a new one.
+    :param dry_run_only: say what would be done, claim nothing, return no windows.
     """
 
-    template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "new_base", "dry_run_only", "base_time")
+    template_fields: Sequence[str] = (
+        *LakeOperator.template_fields,
+        "table",
+        "base_time",
+        "start",
+        "end",
+        "re_export",
+        "full_export",
+        "new_base",
+        "dry_run_only",
+    )
     ui_color = "#dbe9f6"
 
     def __init__(
@@ -71,6 +93,13 @@ class PlanExportsOperator(LakeOperator):
         outputs: Sequence[str] = ("snapshots", "changes"),
         base_time: datetime | str | None = None,
         kms_key: str | None = None,
+        on_chain_end: str = ChainEnd.FAIL,
+        budget: str | None = None,
+        prices: Mapping[str, str] | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        re_export: bool | str = False,
+        full_export: bool | str = False,
         new_base: bool | str = False,
         dry_run_only: bool | str = False,
         **kwargs: Any,
@@ -84,6 +113,13 @@ class PlanExportsOperator(LakeOperator):
         self.outputs = tuple(outputs)
         self.base_time = base_time
         self.kms_key = kms_key
+        self.on_chain_end = on_chain_end
+        self.budget = budget
+        self.prices = dict(prices or {})
+        self.start = start
+        self.end = end
+        self.re_export = re_export
+        self.full_export = full_export
         self.new_base = new_base
         self.dry_run_only = dry_run_only
 
@@ -102,9 +138,11 @@ class PlanExportsOperator(LakeOperator):
                 forget(context, PLAN_KEY)
         for _ in range(_PLANS):
             run = self._planned(context)
+            estimated = self._estimated(run)
             if is_true(self.dry_run_only):
                 self.log.info("dry run: nothing is claimed and nothing is exported")
                 return self._push(context, run, ())
+            require_within_budget(estimated, self._budget, f"run {context['dag_run'].run_id}")
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
             remember(context, PLAN_KEY, run.plan.to_json())
@@ -127,6 +165,17 @@ class PlanExportsOperator(LakeOperator):
         self._compare_hand_over(context, run)
         return run
 
+    @property
+    def _budget(self) -> Budget:
+        return Budget(Decimal(self.budget) if self.budget is not None else None)
+
+    def _estimated(self, run: PlannedRun) -> Estimate:
+        """Return what the run will cost, and say so."""
+        estimated = estimate_run(self.hook.dynamodb, self.ledger, self.store, run, self.prices)
+        for line in explain_estimate(estimated, self._budget):
+            self.log.info("%s", line)
+        return estimated
+
     def _require_first_run(self, context: Context, run: PlannedRun) -> None:
         """Refuse an empty ledger where an earlier chain has left signs: it was lost, and would be paid for again."""
         if not run.chain.claims and not is_true(self.new_base):
@@ -143,8 +192,30 @@ class PlanExportsOperator(LakeOperator):
             view=ExportViewType(self.export_view),
             outputs=self.outputs,
             base_time=instant(self.base_time, "base_time"),
-            new_base=is_true(self.new_base) and kind is RunKind.MANUAL,
+            new_base=is_true(self.new_base),
+            full_export=is_true(self.full_export),
+            wanted=self._wanted(context),
+            re_export=is_true(self.re_export),
+            on_chain_end=ChainEnd(self.on_chain_end),
         )
+
+    def _wanted(self, context: Context) -> Stretch | None:
+        """Return the stretch that the run was given, widened to whole minutes; None if it was given none."""
+        start, end = instant(self.start, "from"), instant(self.end, "to")
+        if start is None and end is None:
+            return None
+        if start is None:
+            start = self.ledger.read(self.outputs).head
+        if end is None:
+            _, now = self.hook.dynamodb.recovery(self.table)
+            end = floor_minute(now - self.settle)
+        if start is None or end <= start:
+            raise PlanError(
+                f"run {context['dag_run'].run_id}",
+                f"'to' is {iso(end)}, which is not after 'from', {iso(start) if start else 'where the table has no base'}",
+                "give an end that lies after the start",
+            )
+        return Stretch(floor_minute(start), ceil_minute(end))
 
     def _boundaries(self, start: datetime, end: datetime) -> list[datetime]:
         return list(schedule_boundaries(self.schedule, self.timezone, start, end)) if self.schedule else []
@@ -158,7 +229,7 @@ class PlanExportsOperator(LakeOperator):
 
     def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
         destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
-        claims = claim_plan(self.ledger, run, destination, new_base=self._request(context).new_base)
+        claims = claim_plan(self.ledger, run, destination)
         return self._push(context, run, claims)
 
     def _push(self, context: Context, run: PlannedRun, claims: Sequence[Claim]) -> list[dict[str, str]]:

@@ -43,7 +43,7 @@ class PublishExportsOperator(LakeOperator):
         kept_back: list[DdbExportError] = []
         for export, export_groups in groupby(groups, key=lambda group: group.export):
             try:
-                published.append(self._publish(export, list(export_groups)))
+                published += self._publish(export, list(export_groups))
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
@@ -53,12 +53,14 @@ class PublishExportsOperator(LakeOperator):
             raise kept_back[0]
         return published
 
-    def _publish(self, export: str, groups: Sequence[FileGroup]) -> dict[str, Any]:
+    def _publish(self, export: str, groups: Sequence[FileGroup]) -> list[dict[str, Any]]:
         entry = self.verified_entry(export)
         work = TableWork(self.ledger, self.store)
         done = work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
+        if done is None:
+            return []
         self.log.info("%s: %s rows are visible in %s at %s", export, done.rows, done.glue_table, done.partition)
-        return {
+        summary = {
             "export": done.export,
             "output": done.output,
             "glue_table": done.glue_table,
@@ -70,3 +72,4 @@ class PublishExportsOperator(LakeOperator):
             "quarantined": done.quarantined,
             "bytes": done.output_bytes,
         }
+        return [summary]

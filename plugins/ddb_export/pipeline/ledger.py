@@ -55,15 +55,19 @@ class Wanted:
 
     :param request: what to ask for, with the folder of all raw exports as its prefix.
     :param reason: why, in words.
-    :param new_base: for a base: open a new chain although there is one.
+    :param closes_chain: for a base: number of the chain that it closes; None if it opens the first one.
     :param beside_chain: for a base at another moment than the chain's: make it a snapshot that leaves the chain as it is.
+    :param attempt: the attempt that is wanted at least; None for whichever is the newest.
+    :param supersedes: subjects of the windows whose place it takes.
     """
 
     kind: ClaimKind
     request: ExportRequest
     reason: str
-    new_base: bool = False
+    closes_chain: int | None = None
     beside_chain: bool = False
+    attempt: int | None = None
+    supersedes: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -77,8 +81,29 @@ class Ledger:
         self._store = store
         self.lake = lake
 
-    def read(self) -> Chain:
+    @property
+    def store(self) -> ObjectStore:
+        """The bucket of the lake."""
+        return self._store
+
+    def claim_of(self, export: str) -> Claim:
+        """Return the claim of an attempt.
+
+        :raises LedgerError: nothing was claimed under this name.
+        """
+        for claim in self.read().claims:
+            if claim.export == export:
+                return claim
+        raise LedgerError(
+            f"export {export}",
+            f"the ledger {self._uri('')} has no claim of this name",
+            "use the name that the export task returned",
+        )
+
+    def read(self, outputs: Sequence[str] = ()) -> Chain:  # summaries will need it
         """Return everything that the ledger holds; an empty chain if there is none.
+
+        :param outputs: outputs that the configuration asks for.
 
         Evidence is read before claims: what is proved was claimed before, so the answer never holds evidence without its
         claim.
@@ -321,14 +346,15 @@ def _first_missing(claims: Sequence[Claim]) -> int | None:
 
 def _decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
     existing = chain.newest_attempt(subject_of(export_name(wanted.request, 1)), table_id)
-    if existing:
+    if existing and existing.attempt >= (wanted.attempt or 0):
         return existing
     kind = wanted.kind
-    if kind is ClaimKind.BASE and chain.base_claim and not wanted.new_base:
+    # A chain that is not the one to be closed was opened by someone who was faster; theirs is taken.
+    if kind is ClaimKind.BASE and chain.base_claim and wanted.closes_chain != chain.number:
         if not wanted.beside_chain:
             return chain.base_claim
         kind = ClaimKind.SNAPSHOT
-    return chain.next_claim(kind, wanted.request, table_id, now, wanted.reason)
+    return chain.next_claim(kind, wanted.request, table_id, now, wanted.reason, supersedes=wanted.supersedes)
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:

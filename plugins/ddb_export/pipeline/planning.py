@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ddb_export.domain.export import ExportRequest, ExportViewType
+from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportViewType
 from ddb_export.domain.ledger import Chain, Claim
 from ddb_export.domain.planning import (
     Boundaries,
@@ -24,6 +24,7 @@ from ddb_export.domain.planning import (
 )
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError
+from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.ledger import Ledger, Wanted
 
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ class PlannedRun:
     """A plan together with what it was made from.
 
     :param plan: what to do. :param identity: the table. :param chain: the ledger at that moment.
-    :param now: AWS's time at that moment.
+    :param recovery: the table's recovery window at that moment. :param now: AWS's time at that moment.
     """
 
     plan: Plan
     identity: TableIdentity
     chain: Chain
+    recovery: PointInTimeRecovery
     now: datetime
 
 
@@ -83,9 +85,10 @@ def plan_run(
     :param boundaries: the schedule's boundaries.
     :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
     """
-    identity, recovery, now, chain = _look(dynamodb, ledger, table)
-    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries)
-    return PlannedRun(decided, identity, chain, now)
+    identity, recovery, now, chain = _look(dynamodb, ledger, table, request.outputs)
+    lost = _lost(dynamodb, ledger, chain, recovery)
+    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries, lost=lost)
+    return PlannedRun(decided, identity, chain, recovery, now)
 
 
 def replay_run(dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan) -> PlannedRun:
@@ -94,19 +97,39 @@ def replay_run(dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan
     :param kept: the plan. What it names is claimed, so that recovery may have passed it meanwhile.
     :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
     """
-    identity, _, now, chain = _look(dynamodb, ledger, table)
-    return PlannedRun(kept, identity, chain, now)
+    identity, recovery, now, chain = _look(dynamodb, ledger, table)
+    return PlannedRun(kept, identity, chain, recovery, now)
 
 
 def _look(
-    dynamodb: DynamoDBGateway, ledger: Ledger, table: str
+    dynamodb: DynamoDBGateway, ledger: Ledger, table: str, outputs: Sequence[str] = ()
 ) -> tuple[TableIdentity, PointInTimeRecovery, datetime, Chain]:
     identity = dynamodb.identify(table)
     recovery, now = dynamodb.recovery(table)
-    chain = ledger.read()
+    chain = ledger.read(outputs)
     if chain.owner:
         chain.owner.require(identity.table_arn)
     return identity, recovery, now, chain
+
+
+def _lost(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, recovery: PointInTimeRecovery) -> frozenset[str]:
+    """Return the claimed windows that were never exported, and that recovery no longer reaches.
+
+    A claim is made before DynamoDB is asked; if the run died there, and nobody went on before recovery passed it, nobody can.
+    """
+    if recovery.earliest is None or chain.head is None:
+        return frozenset()
+    earliest, head = recovery.earliest, chain.head
+    unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
+    beyond = [
+        claim for claim in unverified if claim.window and claim.window.start < earliest and claim.window.end > head
+    ]
+    exports = Exports(dynamodb, ledger.store)
+    return frozenset(claim.subject for claim in beyond if not _is_alive(exports.find(claim)))
+
+
+def _is_alive(description: ExportDescription | None) -> bool:
+    return description is not None and description.status is not ExportStatus.FAILED
 
 
 def require_first_run(ledger: Ledger, store: ObjectStore, earlier: Sequence[str]) -> None:
@@ -125,7 +148,7 @@ def require_first_run(ledger: Ledger, store: ObjectStore, earlier: Sequence[str]
         )
 
 
-def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination, *, new_base: bool) -> list[Claim]:
+def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination) -> list[Claim]:
     """Claim every export of a plan; what is claimed already stays as it is.
 
     :return: the newest attempt at each, in the plan's order.
@@ -136,7 +159,14 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination, *, new
     def claim(exports: Sequence[PlannedExport]) -> list[Claim]:
         arn = run.identity.table_arn
         wanted = [
-            Wanted(each.kind, destination.request(ledger, arn, each), each.reason, new_base=new_base)
+            Wanted(
+                each.kind,
+                destination.request(ledger, arn, each),
+                each.reason,
+                closes_chain=run.plan.closes_chain,
+                attempt=each.attempt,
+                supersedes=each.supersedes,
+            )
             for each in exports
         ]
         return ledger.claim(wanted, run.identity.table_id, run.now)
@@ -156,7 +186,10 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination, *, new
 def explain_plan(run: PlannedRun) -> list[str]:
     """Return a plan in words, a line each, for the log and for dry runs."""
     head = iso(run.chain.head) if run.chain.head else "none yet"
-    lines = [f"table {run.identity.table_arn}: data is complete to {head}; AWS's time is {iso(run.now)}"]
+    lines = [
+        f"table {run.identity.table_arn}: data is complete to {head}; AWS's time is {iso(run.now)}",
+        *_explain_recovery(run),
+    ]
     for planned in run.plan.exports:
         stretch = planned.window or (iso(planned.export_time) if planned.export_time else "")
         lines.append(f"{planned.action} {planned.kind} {stretch}: {planned.reason}")
@@ -164,3 +197,14 @@ def explain_plan(run: PlannedRun) -> list[str]:
     if not run.plan.exports:
         lines.append(f"nothing to do up to {iso(run.plan.until)}" if run.plan.until else "nothing to do")
     return lines
+
+
+def _explain_recovery(run: PlannedRun) -> list[str]:
+    """Say how far back DynamoDB can export, and how long what is missing can still be exported."""
+    earliest, period, head = run.recovery.earliest, run.recovery.period, run.chain.head
+    if earliest is None:
+        return ["point-in-time recovery is off"]
+    line = f"point-in-time recovery reaches back to {iso(earliest)}"
+    if period and head and head >= earliest:
+        line += f"; what follows {iso(head)} can be exported until {iso(head + period)}"
+    return [line]

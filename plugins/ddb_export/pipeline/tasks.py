@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
 from ddb_export.domain.export import ExportType, export_id
-from ddb_export.domain.layout import glue_name
-from ddb_export.domain.ledger import Claim, PublishedEntry, VerifiedEntry
+from ddb_export.domain.layout import LIVE, glue_name, window_partition
+from ddb_export.domain.ledger import Chain, Claim, PublishedEntry, VerifiedEntry
 from ddb_export.domain.planning import output_of
 from ddb_export.domain.schema import SchemaDocument, glue_columns
 from ddb_export.domain.statistics import ExportStatistics
+from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
 from ddb_export.pipeline.conversion import (
     ConvertedPart,
@@ -209,21 +210,28 @@ class TableWork:
 
     def publish(
         self, entry: VerifiedEntry, groups: Sequence[FileGroup], glue: GlueGateway, database: str, now: datetime
-    ) -> PublishedEntry:
+    ) -> PublishedEntry | None:
         """Show an export's converted files to readers, and record the evidence.
 
-        The order is the promise: files, table, partition, ``_live.json``, evidence. Whatever is interrupted is done again.
+        The order is the promise: files, table, what it replaces goes, partition, ``_live.json``, evidence. Whatever is
+        interrupted is done again.
 
+        :return: the evidence; None if verified windows have replaced this one meanwhile, so that it must not be shown.
         :raises ConversionError: a group is not converted, or the counts do not add up; readers see nothing of it.
         """
+        chain = self.ledger.read()
+        if entry.subject in chain.superseded:
+            log.info("export %s: replaced by windows that hold it wholly; it is not shown", entry.export)
+            return None
         source = self._source(entry)
         generation = self._generation(source, entry, groups[0])
         parts = self._converted(entry, generation, groups)
         output = output_of(entry.kind)
         table = self._table(generation, output, database)
         glue.upsert_table(table)
+        self._remove_replaced(chain, entry, glue, table)
         location = self.ledger.lake.uri(generation.folder) + "/"
-        partition = GluePartition(_values(generation), location, table.columns, _made_from(entry, generation))
+        partition = GluePartition(_values(generation.partition), location, table.columns, _made_from(entry, generation))
         glue.upsert_partitions(table, [partition])
         published = publish_generation(source, generation, parts, self.store, self.ledger.lake.root)
         return self.ledger.record_published(
@@ -243,6 +251,22 @@ class TableWork:
                 published_at=now,
             )
         )
+
+    def _remove_replaced(self, chain: Chain, entry: VerifiedEntry, glue: GlueGateway, table: GlueTable) -> None:
+        """Hide the windows that this one replaces: the same changes must not be seen twice.
+
+        :raises ConversionError: another window that replaces them too is not verified yet.
+        """
+        for subject in self.ledger.claim_of(entry.export).supersedes:
+            if subject not in chain.superseded:
+                raise ConversionError(
+                    f"export {entry.export}",
+                    f"it replaces {subject} together with another window, which is not verified yet",
+                    "see the log of the other window's tasks; the run that verifies it publishes both",
+                )
+            partition = window_partition(window_of(subject))
+            glue.remove_partition(table, _values(partition))
+            self.store.delete(self.ledger.lake.key(f"{partition}/{LIVE}"))
 
     def _source(self, entry: VerifiedEntry) -> ExportSource:
         manifests = read_manifests(self.store, locate_export(self.store, entry.manifest_key))
@@ -315,9 +339,9 @@ def _comment(attribute: str | None) -> str:
     return f"attribute {attribute}"[:255] if attribute and attribute.isprintable() else ""
 
 
-def _values(generation: Generation) -> tuple[str, ...]:
+def _values(partition: str) -> tuple[str, ...]:
     """Return the partition's values, which its path spells as ``key=value``."""
-    return tuple(part.split("=", 1)[1] for part in generation.partition.split("/") if "=" in part)
+    return tuple(part.split("=", 1)[1] for part in partition.split("/") if "=" in part)
 
 
 def _made_from(entry: VerifiedEntry, generation: Generation) -> dict[str, str]:
