@@ -232,6 +232,22 @@ def test_recovery_that_is_off(table, plan, aws):
     assert "point-in-time recovery is off" in err
 
 
+@pytest.mark.scenario("F10")
+def test_recovery_that_has_passed_a_hole(table, plan):
+    with_chain(table)
+    table.until(40 * 24)
+    code, out, err = plan("orders")
+    assert code == 1
+    assert (
+        "\n  deadline     PASSED: recovery begins after 2026-03-02T00:00:00Z, up to which the data is complete\n" in out
+    )
+    assert "window [2026-03-02T00:00:00Z, 2026-03-06T00:00:00Z)" in err
+    code, out, _ = plan("orders", on_chain_end="new_base")
+    assert code == 0
+    assert "\n  export       base         2026-04-10T00:00:00Z " in out
+    assert plan("orders", on_chain_end="new_base", budget="{run: 0}")[0] == 1
+
+
 def test_exit_codes_of_usage_and_of_what_is_not_there(table, plan):
     code, _, err = plan("orders", "--re-export")
     assert (code, err.count("\n")) == (2, 1)

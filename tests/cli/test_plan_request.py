@@ -53,6 +53,18 @@ def test_the_scheduled_run_is_the_one_whose_interval_ended_last_or_the_first(key
     assert (asked.kind, shown(asked.stretch)) == (RunKind.SCHEDULED, (start, end))
 
 
+@pytest.mark.parametrize(
+    ("catchup", "is_first", "start"),
+    [(True, True, "2026-02-01T00:00"), (True, False, "2026-03-03T00:00"), (False, True, "2026-03-03T00:00")],
+)
+def test_with_catchup_the_first_run_is_that_of_the_first_interval(catchup, is_first, start):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    asked = asked_run(parser.parse_args([]), declare(catchup=catchup), NOW, None, is_first=is_first)
+    assert asked.stretch
+    assert iso(asked.stretch.start) == f"{start}:00Z"
+
+
 def test_without_a_schedule_it_is_a_run_by_hand():
     asked = ask(schedule=None)
     assert (asked.kind, asked.stretch, asked.requests[0].interval) == (RunKind.MANUAL, None, None)

@@ -33,10 +33,10 @@ def build_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     """Return the parser of the whole program; the chosen command is in ``command`` of what it parses."""
     parser = _Parser(
         prog=PROGRAM,
-        description="Verify and convert the exports of DynamoDB tables (ExportTableToPointInTime).",
+        description="Plan, prove, verify and convert the exports of DynamoDB tables\n(ExportTableToPointInTime).",
         epilog=_example(commands[0].example)
-        + "\n\nexit codes: 0 done, 1 data did not verify, 2 wrong usage or configuration,\n"
-        "3 not reachable or not permitted",
+        + "\n\nexit codes: 0 done, 1 the answer is no (data did not verify, a hole, a plan\n"
+        "that is refused), 2 wrong usage or configuration, 3 not reachable or not\npermitted",
         formatter_class=_Formatter,
         allow_abbrev=False,
     )

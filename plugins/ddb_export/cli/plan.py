@@ -116,7 +116,7 @@ def _answer(
     identity = dynamodb.identify(source)
     recovery, now = dynamodb.recovery(source)
     chain = ledger.read(tuple(configuration.outputs) if configuration else ())
-    asked = asked_run(arguments, configuration, now, chain.head)
+    asked = asked_run(arguments, configuration, now, chain.head, is_first=chain.base_claim is None)
     document = {
         "table": table.lake.name,
         "table_arn": identity.table_arn,

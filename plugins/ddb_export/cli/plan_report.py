@@ -127,9 +127,13 @@ def _world_lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         period = f", {recovery['period_days']} days at most" if recovery["period_days"] else ""
         found.append(("recovery", f"{recovery['earliest']} to {recovery['latest']}{period}"))
     if document["deadline"]:
-        left = parse_utc(document["deadline"]) - parse_utc(document["now"])
-        text = f"{document['deadline']}, in {_duration(_seconds(left))}: until then what follows {document['head']} can be exported"
+        left = _duration(_seconds(parse_utc(document["deadline"]) - parse_utc(document["now"])))
+        text = f"{document['deadline']}, in {left}: until then what follows {document['head']} can be exported"
         found.append(("deadline", text))
+    elif document["head"] and recovery["earliest"] and parse_utc(document["head"]) < parse_utc(recovery["earliest"]):
+        found.append(
+            ("deadline", f"PASSED: recovery begins after {document['head']}, up to which the data is complete")
+        )
     found += [("covered", f"{each['start']} to {each['end']}") for each in document["covered"]]
     return found
 

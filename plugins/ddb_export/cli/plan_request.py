@@ -93,12 +93,18 @@ def check_run_arguments(arguments: argparse.Namespace) -> None:
 
 
 def asked_run(
-    arguments: argparse.Namespace, table: TableConfiguration | None, now: datetime, head: datetime | None
+    arguments: argparse.Namespace,
+    table: TableConfiguration | None,
+    now: datetime,
+    head: datetime | None,
+    *,
+    is_first: bool = False,
 ) -> Asked:
     """Return what the arguments ask of the planner.
 
     :param table: the table's configuration; None for a folder without one: it has no schedule, and the defaults.
     :param now: by AWS's clock. :param head: how far the table's data is complete.
+    :param is_first: whether nothing was ever claimed for the table.
     :raises UsageError: the arguments do not fit the table.
     """
     if arguments.backfill:
@@ -108,7 +114,7 @@ def asked_run(
         return Asked((_request(RunKind.SCHEDULED, table, now, interval),), interval)
     by_hand = any(getattr(arguments, name) for name in ("manual", "start", "end", "full_export", "new_base"))
     if not by_hand and table and table.schedule:
-        interval = _last_interval(table, now)
+        interval = _last_interval(table, now, only_first=is_first and table.catchup)
         return Asked((_request(RunKind.SCHEDULED, table, now, interval),), interval)
     return _by_hand(arguments, table, now, head)
 
@@ -157,12 +163,15 @@ def _backfill(arguments: argparse.Namespace, table: TableConfiguration | None, n
     return Asked(requests, Stretch(starts[0], end), tuple(starts))
 
 
-def _last_interval(table: TableConfiguration, now: datetime) -> Stretch:
-    """Return the interval of the schedule that ended last, or the first one that the schedule may cover."""
+def _last_interval(table: TableConfiguration, now: datetime, *, only_first: bool) -> Stretch:
+    """Return the interval of the schedule that ended last; the first one that the schedule may cover if none has ended.
+
+    :param only_first: the first one in any case: with ``catchup``, Airflow begins there.
+    """
     schedule = table.schedule or ""
     first = iterate_boundaries(schedule, table.timezone, table.start_date - timedelta.resolution)
     start, end = next(first), next(first)
-    if end > now:
+    if only_first or end > now:
         return Stretch(start, end)
     for look_back in _LOOK_BACK:
         passed: Sequence[datetime] = schedule_boundaries(

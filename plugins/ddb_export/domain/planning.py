@@ -127,7 +127,7 @@ def _first_base(rules: Rules, opening: str | None = None) -> Plan:
     base_time = max(ceil_minute(wanted), rules.first_restorable())
     notes = () if base_time == ceil_minute(wanted) else (f"base moved from {iso(wanted)} to where recovery begins",)
     opening = opening or ("a new chain was asked for" if request.new_base else "the table has no chain yet")
-    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at the {source}", base_time)
+    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at {source}", base_time)
     if closes is not None or rules.until() <= base_time:
         return Plan(base, (), base_time, rules.wait_until([base]), notes, closes)
     return _catch_up(rules, base, base_time, notes)
@@ -137,10 +137,10 @@ def _wanted_base(rules: Rules, *, follows: bool) -> tuple[datetime, str]:
     """Return the moment at which a base is wanted, and what it is in words; ``base_time`` is that of the first chain only."""
     request = rules.request
     if request.base_time is not None and not request.new_base and not follows:
-        return request.base_time, "base_time of the configuration"
+        return request.base_time, "the base_time of the configuration"
     if request.interval is not None and not request.new_base:
-        return request.interval.end, "end of the run's data interval"
-    return rules.settled(), f"now less {request.settle} to settle"
+        return request.interval.end, "the end of the run's data interval"
+    return rules.settled(), f"the last minute that has settled (now less {request.settle})"
 
 
 def _other_table(rules: Rules, claim: Claim) -> Plan:
@@ -278,7 +278,7 @@ def _snapshot(rules: Rules) -> Plan:
     """Plan one more full export, which leaves the chain as it is."""
     rules.require_recovery()
     moment = max(rules.settled(), rules.first_restorable())
-    reason = f"a full export beside the chain was asked for; at now less {rules.request.settle} to settle"
+    reason = "a full export beside the chain was asked for; at the last minute that has settled"
     snapshot = PlannedExport(ClaimKind.SNAPSHOT, Action.EXPORT, reason, moment)
     return Plan(snapshot, (), moment, rules.wait_until([snapshot]))
 

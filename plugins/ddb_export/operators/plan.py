@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ddb_export.domain.cost import Budget, Estimate, require_within_budget
+from ddb_export.domain.cost import Budget, Estimate, money, require_within_budget
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
 from ddb_export.domain.schedule import schedule_boundaries
@@ -167,7 +166,7 @@ class PlanExportsOperator(LakeOperator):
 
     @property
     def _budget(self) -> Budget:
-        return Budget(Decimal(self.budget) if self.budget is not None else None)
+        return Budget(money(self.budget, "budget") if self.budget is not None else None)
 
     def _estimated(self, run: PlannedRun) -> Estimate:
         """Return what the run will cost, and say so."""
