@@ -1,17 +1,22 @@
-"""``python -m benchmarks`` (``make bench``): conversion beside its peer in one run, and what the peer gets wrong."""
+"""``python -m benchmarks [NAME…]`` (``make bench``): each benchmark prints a table; all of them without a name."""
 
 from __future__ import annotations
 
-from benchmarks.conversion import main
+import argparse
+import importlib
 
-WRONG = """
-What boto3's TypeDeserializer, as people write it (benchmarks/peer_boto3.py), gets wrong:
-  - a NULL and an attribute that is missing come out the same;
-  - numbers inside lists and maps become text, as strings are;
-  - a column of mixed types becomes JSON text, whatever most of its values are;
-  - columns follow from one file alone, so the files of one export differ in theirs;
-  - nothing is verified, a line that is no record ends it, and all rows are held in memory."""
+BENCHMARKS = {
+    "conversion": "conversion beside its peer, and what the peer gets wrong",
+    "planning": "what planning costs with years of windows behind it",
+    "waiting": "1,000 waits in one triggerer beside the amazon provider's waiter",
+}
+"""Modules of this package with a ``main()``, in the order in which they run."""
 
 if __name__ == "__main__":
-    main()
-    print(WRONG)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name in names:
+        importlib.import_module(f"benchmarks.{name}").main()

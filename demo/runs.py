@@ -14,6 +14,7 @@ from ddb_export.domain.utc import iso
 from demo.errors import DemoError
 
 if TYPE_CHECKING:
+    from ddb_export.pipeline.ledger import Ledger
     from demo.airflow_api import AirflowApi
     from demo.cloud import Cloud
 
@@ -54,10 +55,10 @@ def figures_of(api: AirflowApi, cloud: Cloud, dag_id: str, run_ids: Sequence[str
 
     :raises DemoError: a run has not exactly one verified export.
     """
-    chain = cloud.ledger.read()
+    chain = cloud.ledger.read_every_object()
     failed = list(read_failed(cloud))
     planned = {run_id: api.xcom(dag_id, run_id, "plan", "exports") for run_id in run_ids}
-    return [_figures(run_id, names, chain, failed) for run_id, names in planned.items()]
+    return [_figures(run_id, names, chain, failed, cloud.ledger) for run_id, names in planned.items()]
 
 
 def read_failed(cloud: Cloud) -> Iterable[FailedEntry]:
@@ -66,7 +67,9 @@ def read_failed(cloud: Cloud) -> Iterable[FailedEntry]:
         yield FailedEntry.from_json(json.loads(cloud.store.read(stored.key).content))
 
 
-def _figures(run_id: str, names: Sequence[str], chain: Chain, failed: Iterable[FailedEntry]) -> RunFigures:
+def _figures(
+    run_id: str, names: Sequence[str], chain: Chain, failed: Iterable[FailedEntry], ledger: Ledger
+) -> RunFigures:
     subjects = [subject_of(name) for name in names]
     verified = [chain.verified_subjects[subject] for subject in subjects if subject in chain.verified_subjects]
     if len(verified) != 1:
@@ -74,6 +77,7 @@ def _figures(run_id: str, names: Sequence[str], chain: Chain, failed: Iterable[F
             f"run {run_id}", f"it has {len(verified)} verified exports of {names}, not one", "see its tasks in Airflow"
         )
     entry = verified[0]
+    published = [ledger.published_entry(output, export) for output, export in chain.published if export == entry.export]
     return RunFigures(
         run_id=run_id,
         kind=KINDS[entry.kind],
@@ -85,7 +89,7 @@ def _figures(run_id: str, names: Sequence[str], chain: Chain, failed: Iterable[F
         items=entry.item_count,
         bytes=entry.bytes_read,
         billed_bytes=entry.billed_bytes,
-        partitions=sorted({each.partition for each in chain.published if each.export == entry.export}),
+        partitions=sorted({each.partition for each in published if each}),
     )
 
 

@@ -140,6 +140,10 @@ class Lab:
         """Let go what the fault holds."""
         self._post(f"faults/{identifier}/release", {})
 
+    def remove_fault(self, identifier: str) -> None:
+        """Take out one fault; what it holds goes on."""
+        self._call("DELETE", f"faults/{identifier}", None, {})
+
     def clear_faults(self, account: str | None = None) -> int:
         """Take out the faults of one account, or all; what they hold goes on. Returns how many."""
         return int(self._call("DELETE", "faults", None, {"account": account})["cleared"])

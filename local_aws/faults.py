@@ -2,7 +2,8 @@
 
 ``POST /_lab/faults`` takes one JSON object; :data:`FIELDS` names what each kind understands. ``match`` maps names (of a
 call's parameters, or ``table``, ``export_type``, ``bucket``, ``prefix``, ``key``, ``export_arn``, ``client_token``) to
-regular expressions that must match the whole value. A fault counts how often it fired.
+regular expressions that must match the whole value. A fault lets ``skip`` matching calls pass first, and counts how
+often it fired.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-COMMON = frozenset(("kind", "account", "times", "match"))
+COMMON = frozenset(("kind", "account", "times", "skip", "match"))
 REQUEST = frozenset(("service", "operation"))
 FIELDS: dict[str, frozenset[str]] = {
     "fail_export": frozenset(("code", "message", "after_files")),
@@ -25,6 +26,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "hold": REQUEST | {"when"},
     "drop_connection": REQUEST | {"after_bytes"},
 }
+WHEN = ("unsent", "before", "after")
 DAMAGES = ("flip_byte", "truncate", "drop", "replace_text", "wrong_count", "wrong_md5")
 TARGET = re.compile(r"data:(\d+|largest|all)|manifest-(summary|files)\.(json|md5|checksum)")
 
@@ -35,7 +37,10 @@ class FaultError(ValueError):
 
 @dataclass
 class Fault:
-    """One fault: what it does (``parameters``), to whom, how often it may fire (None: always) and how often it did."""
+    """One fault: what it does (``parameters``), to whom, how often it may fire (None: always) and how often it did.
+
+    ``skip`` is how many calls or exports that match still pass; ``caught`` names the last one that did not.
+    """
 
     id: str
     kind: str
@@ -43,8 +48,10 @@ class Fault:
     times: int | None
     match: dict[str, str]
     parameters: dict[str, Any]
+    skip: int = 0
     fired: int = 0
     held: int = 0
+    caught: dict[str, Any] | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -60,6 +67,17 @@ class Fault:
         if any(self.get(name) not in (None, subject.get(name)) for name in REQUEST):
             return False
         return all(re.fullmatch(pattern, str(subject.get(name, ""))) for name, pattern in self.match.items())
+
+    def takes(self, account: str, subject: Mapping[str, Any]) -> bool:
+        """Whether the fault fires for this call or export; counts it, as fired or as skipped."""
+        if not self.applies(account, subject):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.fired += 1
+        self.caught = dict(subject)
+        return True
 
     async def wait_for_release(self) -> None:
         """Hold the caller until the fault is released or cleared; ``held`` counts who waits."""
@@ -78,8 +96,10 @@ class Fault:
             "times": self.times,
             "match": self.match,
             **self.parameters,
+            "skip": self.skip,
             "fired": self.fired,
             "held": self.held,
+            "caught": self.caught,
             "released": self.released.is_set(),
         }
 
@@ -99,6 +119,7 @@ class Faults:
             kind=data["kind"],
             account=data.get("account"),
             times=data.get("times", 1),
+            skip=data.get("skip", 0),
             match=dict(data.get("match") or {}),
             parameters={name: value for name, value in data.items() if name not in COMMON},
         )
@@ -115,18 +136,13 @@ class Faults:
 
     def claim(self, kind: str, account: str, subject: Mapping[str, Any]) -> Fault | None:
         """The first fault of a kind that applies; it counts as fired."""
-        for fault in self._faults.values():
-            if fault.kind == kind and fault.applies(account, subject):
-                fault.fired += 1
-                return fault
-        return None
+        return next(
+            (fault for fault in self._faults.values() if fault.kind == kind and fault.takes(account, subject)), None
+        )
 
     def claim_all(self, kind: str, account: str, subject: Mapping[str, Any]) -> list[Fault]:
         """All faults of a kind that apply; each counts as fired."""
-        found = [fault for fault in self._faults.values() if fault.kind == kind and fault.applies(account, subject)]
-        for fault in found:
-            fault.fired += 1
-        return found
+        return [fault for fault in self._faults.values() if fault.kind == kind and fault.takes(account, subject)]
 
     def clear(self, account: str | None = None, identifier: str | None = None) -> int:
         """Take out one fault, those of one account, or all; whoever is held goes on. Returns how many."""
@@ -158,8 +174,13 @@ def _check(data: dict[str, Any]) -> None:
         _check_damage(data)
     if kind == "error" and not data.get("code"):
         raise FaultError("the fault error needs a code, such as InternalServerError")
-    if kind == "hold" and data.get("when", "before") not in ("before", "after"):
-        raise FaultError("when is 'before' (it takes effect) or 'after' (it took effect, before the answer)")
+    if not isinstance(data.get("skip", 0), int) or data.get("skip", 0) < 0:
+        raise FaultError(f"skip is how many calls pass first, not {data['skip']!r}")
+    if kind == "hold" and data.get("when", "before") not in WHEN:
+        raise FaultError(
+            "when is 'before' (it takes effect), 'unsent' (the same, but it never happens if the client ends "
+            "meanwhile) or 'after' (it took effect, before the answer)"
+        )
 
 
 def _check_damage(data: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ before it takes effect; ministack; a hold before the answer leaves; the record.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -77,8 +78,8 @@ class Gateway:
         refused = self._refusal(call, headers)
         if refused is not None:
             await exchange.answer(refused)
-        else:
-            await self._forward(scope, headers, body, receive, exchange)
+        elif not await self._forward(scope, headers, body, receive, exchange):
+            return
         exchange.record()
 
     def _refusal(self, call: ApiCall, headers: dict[str, str]) -> ErrorAnswer | None:
@@ -111,18 +112,18 @@ class Gateway:
 
     async def _forward(
         self, scope: Scope, headers: dict[str, str], body: bytes, receive: Receive, exchange: Exchange
-    ) -> None:
+    ) -> bool:
+        """Let ministack answer; False if the request never happened, as its client ended before it was sent."""
         subject = exchange.call.subject()
         held = self._lab.faults.claim("hold", exchange.call.account, subject)
-        if held is not None and held.get("when", "before") == "before":
-            await held.wait_for_release()
-        elif held is not None:
-            exchange.hold_answer(held)
+        if held is not None and not await _let_through(held, exchange, receive):
+            return False
         exchange.drop_after(self._lab.faults.claim("drop_connection", exchange.call.account, subject))
         if exchange.call.service == "s3":
             scope = s3_rules.with_default_kms_key(scope, exchange.call, headers)
         await hooks.app().app(scope, _replayed(body, receive), exchange.send)
         await exchange.finish()
+        return True
 
 
 class Exchange:
@@ -212,6 +213,28 @@ async def _whole_body(receive: Receive) -> bytes | None:
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+async def _let_through(held: Fault, exchange: Exchange, receive: Receive) -> bool:
+    """Hold a request before it takes effect, or have its answer held; False if it is never to take effect."""
+    when = held.get("when", "before")
+    if when == "unsent":
+        return await _released_before_disconnect(held, receive)
+    if when == "after":
+        exchange.hold_answer(held)
+    else:
+        await held.wait_for_release()
+    return True
+
+
+async def _released_before_disconnect(held: Fault, receive: Receive) -> bool:
+    """Wait for the release of a fault or the end of the client's connection; True if the release was first."""
+    released = asyncio.ensure_future(held.wait_for_release())
+    ended = asyncio.ensure_future(receive())  # the body is read, so that the next message is a disconnect
+    await asyncio.wait((released, ended), return_when=asyncio.FIRST_COMPLETED)
+    for waiting in (released, ended):
+        waiting.cancel()
+    return not ended.done() or ended.cancelled()
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -136,6 +136,7 @@ def _add_tasks(table: TableConfiguration) -> None:
         timezone=table.timezone,
         outputs=table.outputs,
         base_time=table.base_time,
+        database=table.database,
         on_chain_end=table.on_chain_end,
         budget=None if table.budget.run is None else f"{table.budget.run:f}",
         prices=table.own_prices,

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import random
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from ddb_export.exceptions import DdbExportError
+from ddb_export.domain.waiting import longest_back_off
+from ddb_export.exceptions import DdbExportError, ExportThrottledError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+_FIRST_DELAY = timedelta(minutes=1)
+_LONGEST_DELAY = timedelta(minutes=15)
+
+
 class DdbExportRetryPolicy(RetryPolicy):
-    """Fails at once where only a person can help, and leaves everything else to the task's retries.
+    """Fails at once where only a person can help, and tries later where AWS asked to wait.
 
     A missing permission, a table without point-in-time recovery or a damaged file is the same on the next try; each try would only
-    put off the message. Throttling, a broken connection or an export that DynamoDB could not finish may pass.
+    put off the message. Throttling and full quotas pass, but not at once: the next try comes after 1, 2, 4, … up to 15 minutes,
+    of which a random part is taken off, so that tasks that were refused together do not come back together. A broken connection or
+    an export that DynamoDB could not finish is left to the task's own retries.
     """
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        """Decide from the error's ``retryable``; errors that are not ours follow Airflow's own rule."""
+        """Decide from the kind of error; errors that are not ours follow Airflow's own rule."""
+        if isinstance(exception, ExportThrottledError):
+            longest = longest_back_off(max(try_number, 1), _FIRST_DELAY.total_seconds(), _LONGEST_DELAY.total_seconds())
+            delay = timedelta(seconds=round(random.uniform(longest / 2, longest), 3))  # noqa: S311  # no secret
+            return RetryDecision.retry(delay, f"{exception.code or 'throttled'}: AWS asked to wait")
         if isinstance(exception, DdbExportError) and not exception.retryable:
             return RetryDecision.fail(f"{type(exception).__name__}: only a person can help")
         return RetryDecision.default()

@@ -122,3 +122,21 @@ def test_a_budget_stops_a_run_before_anything_is_claimed_and_a_dry_run_names_the
     dry = run_manually(chained.dag(retries=0, budget={"run": "0.0001"}), **stretch, dry_run=True)
     assert (dry.state, len(chained.claims())) == ("success", claims)
     assert "MORE THAN the budget" in capsys.readouterr().out
+
+
+@pytest.mark.scenario("F34")
+def test_a_backfill_that_takes_over_a_scheduled_run_does_what_the_backfill_asks(chained):
+    """Airflow turns the run that exists into the backfill's and keeps its task states, the plan among them."""
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+
+    from tests.airflow.airflow_runs import Finished, _dag_run
+
+    first = Finished(chained.dag(retries=0), f"scheduled__{chained.midnights[0].isoformat()}")
+    assert inserted(chained) == ["day-1"]
+    with create_session() as session:
+        _dag_run(first, session).run_type = DagRunType.BACKFILL_JOB
+    again = run_again(first)
+    assert again.state == "success"
+    assert sorted(name[:4] for name in again.xcom("plan", "exports")) == [f"{chained.midnights[0]:%Y}", "full"]
+    assert inserted(chained) == ["day-0", "day-1"]

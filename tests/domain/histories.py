@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ddb_export.domain.export import ExportRequest, ExportViewType
-from ddb_export.domain.ledger import Chain, Claim, ClaimKind, PublishedEntry, VerifiedEntry
+from ddb_export.domain.ledger import Chain, Claim, ClaimKind, VerifiedEntry
 from ddb_export.domain.planning import (
     Action,
     Plan,
@@ -21,7 +22,7 @@ from ddb_export.domain.planning import (
     plan,
 )
 from ddb_export.domain.schedule import schedule_boundaries
-from ddb_export.domain.window import Stretch
+from ddb_export.domain.window import Stretch, Window
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SETTLE = timedelta(minutes=5)
@@ -50,27 +51,27 @@ class History:
     cron: str = "0 0 * * *"
     zone: str = "UTC"
 
-    def plan(
-        self, kind: RunKind, interval: Stretch | None = None, *, lost: frozenset[str] = frozenset(), **fields: object
-    ) -> Plan:
+    def plan(self, kind: RunKind, interval: Stretch | None = None, **fields: Any) -> Plan:
         """What a run would do now."""
+        lost = fields.pop("lost", frozenset())
         request = PlanRequest(kind, self.now, SETTLE, interval, ExportViewType.NEW_AND_OLD_IMAGES, OUTPUTS)
         recovery = replace(self.recovery, latest=self.now - SETTLE) if self.recovery.enabled else self.recovery
         return plan(
             self.chain,
-            replace(request, **fields),  # type: ignore[arg-type]
+            replace(request, **fields),
             TableIdentity(ARN, self.table_id),
             recovery,
             boundaries(self.cron, self.zone),
             lost=lost,
         )
 
-    def scheduled(self, start: datetime, end: datetime, **fields: object) -> Plan:
+    def scheduled(self, start: datetime, end: datetime, **fields: Any) -> Plan:
         """What the scheduled run of an interval would do now."""
-        return self.plan(RunKind.SCHEDULED, Stretch(start, end), **fields)  # type: ignore[arg-type]
+        return self.plan(RunKind.SCHEDULED, Stretch(start, end), **fields)
 
-    def claim(self, planned: PlannedExport) -> Claim:
+    def claim(self, planned: PlannedExport | None) -> Claim:
         """Claim what was planned, or return the newest attempt that is there."""
+        assert planned is not None
         view = ExportViewType.NEW_AND_OLD_IMAGES if planned.window else None
         request = ExportRequest(ARN, "bucket", "raw", planned.export_time, planned.window, view)
         subject = planned.window.key if planned.window else f"full-{planned.export_time:%Y%m%dT%H%MZ}"
@@ -117,10 +118,12 @@ class History:
 
     def publish(self, entry: VerifiedEntry) -> None:
         """Record that a verified attempt is published."""
-        published = PublishedEntry(
-            output_of(entry.kind), entry.export, "g", "s3://", "p", "d.t", 1, 1, 0, 1, 1, "f", self.now
-        )
-        self.chain = replace(self.chain, published=(*self.chain.published, published))
+        self.chain = replace(self.chain, published=self.chain.published | {(output_of(entry.kind), entry.export)})
+
+    @property
+    def claimed_windows(self) -> list[Window]:
+        """Every claimed window of the current table, in order of time."""
+        return [known.window for known in self.chain.windows_starting_in(Stretch(at(days=-100), at(days=1000)))]
 
     def do(self, planned: PlannedExport) -> None:
         """Do all that a plan says about one export."""

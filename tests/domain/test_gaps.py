@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -82,6 +83,25 @@ class TestHoles:
         report = find_gaps(chain([-2, 0], {-2, 0}), BASE + 5 * HOUR)
         assert report.ok
         assert len(report.history) == 1
+
+    def test_windows_that_overlap_are_named_but_not_where_one_replaced_the_other(self):
+        whole = chain([0, 1], {0, 1})
+        wide = replace(claim(4, 0), request=ExportRequest(ARN, "lake", "raw", None, Window(BASE, BASE + 1.5 * HOUR)))
+        double = replace(whole, claims=(*whole.claims, wide), verified={**whole.verified, wide.export: entry(wide)})
+        found = find_gaps(double, BASE + 5 * HOUR).overlaps
+        assert sum((each.length for each in found), timedelta()) == 1.5 * HOUR
+        narrow = replace(
+            whole.claims[2], request=replace(wide.request, window=Window(BASE + 1.5 * HOUR, BASE + 2 * HOUR))
+        )
+        replacing = [
+            replace(each, sequence=number, supersedes=tuple(part.subject for part in whole.claims[1:]))
+            for number, each in enumerate((wide, narrow), start=4)
+        ]
+        entries = {each.export: entry(each) for each in replacing}
+        report = find_gaps(
+            replace(whole, claims=(*whole.claims, *replacing), verified={**whole.verified, **entries}), BASE + 5 * HOUR
+        )
+        assert (report.ok, report.head, report.overlaps) == (True, BASE + 2 * HOUR, ())
 
     def test_base_that_is_not_verified_is_said_so(self):
         report = find_gaps(chain([0], {0}, base=False), BASE + 5 * HOUR)

@@ -76,7 +76,7 @@ def test_head_is_what_a_walk_by_minutes_finds(base_hour, base_verified, claims):
         if verified:
             history.verify(claim)
     assert history.chain.head == head_by_minutes(history.chain)
-    windows = history.chain.claimed_windows
+    windows = history.claimed_windows
     assert not any(one.overlaps(other) for one, other in combinations(windows, 2))
 
 
@@ -219,7 +219,7 @@ def entries() -> list[Owner | Claim | VerifiedEntry | FailedEntry | PublishedEnt
         *history.chain.verified.values(),
         FailedEntry(claim.export, "arn", "S3AccessDenied", "no", START),
         FailedEntry(claim.export, "arn", None, None, None),
-        *history.chain.published,
+        PublishedEntry("changes", claim.export, "g", "s3://", "p", "d.t", 1, 1, 0, 1, 1, "f", START),
     ]
 
 

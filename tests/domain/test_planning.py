@@ -298,7 +298,7 @@ def test_a_run_takes_no_more_windows_than_airflow_maps():
     assert "the next the rest" in plan.notes[-1]
     for planned in plan.windows:
         history.claim(planned)
-    assert plan.until == history.chain.claimed_windows[-1].end
+    assert plan.until == history.claimed_windows[-1].end
 
 
 def test_days_of_berlin():

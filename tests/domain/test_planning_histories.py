@@ -64,11 +64,11 @@ def test_histories(cron, steps):
         else:
             plan = history.plan(RunKind(kind), interval)
         fresh = [each.window for each in plan.windows if each.action is Action.EXPORT]
-        assert not any(new.overlaps(old) for new in fresh for old in history.chain.claimed_windows)
+        assert not any(new.overlaps(old) for new in fresh for old in history.claimed_windows)
         head = history.chain.head
         _do(history, plan, fates)
         assert head is None or (history.chain.head is not None and history.chain.head >= head)
-        claimed = history.chain.claimed_windows
+        claimed = history.claimed_windows
         assert not any(one.overlaps(other) for one, other in combinations(claimed, 2))
         assert all(SHORTEST <= window.length <= LONGEST for window in claimed)
     _heals(history)
@@ -85,7 +85,7 @@ def _heals(history: History) -> None:
     assert (again.exports, again.wait_until) == ((), None)
     base_time = history.chain.base.export_time if history.chain.base else None
     assert base_time is not None
-    covered = [each for each in history.chain.claimed_windows if each.end > base_time]
+    covered = [each for each in history.claimed_windows if each.end > base_time]
     assert all(one.end == other.start for one, other in pairwise(covered))
     assert plan.until == interval.end
 
@@ -100,6 +100,6 @@ def test_backfill_and_catch_up_end_in_the_same_coverage(order):
     for day in order:
         by_backfill.run(by_backfill.plan(RunKind.BACKFILL, Stretch(at(days=1 + day), at(days=2 + day))))
     by_schedule.run(by_schedule.scheduled(at(days=6), at(days=7)))
-    assert by_backfill.chain.claimed_windows == by_schedule.chain.claimed_windows
+    assert by_backfill.claimed_windows == by_schedule.claimed_windows
     assert by_backfill.chain.head == by_schedule.chain.head == at(days=7)
-    assert by_schedule.chain.claimed_windows[0] == Window(at(days=1), at(days=2))
+    assert by_schedule.claimed_windows[0] == Window(at(days=1), at(days=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def started(days: int = 3, **fields: object) -> History:
     return history
 
 
-def wanted(history: History, start: float, end: float, **fields: object) -> Plan:
+def wanted(history: History, start: float, end: float, **fields: Any) -> Plan:
     """The plan of a run by hand that is given a stretch, in hours since START."""
     stretch = Stretch(at(hours=start), at(hours=end))
     return history.plan(RunKind.MANUAL, wanted=stretch, **fields)

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +28,13 @@ def ready(exporting):
     writes = [exporting.write(1, "PutItem", f"k{number}", v={"S": "text"}) for number in range(20)]
     exporting.lay_down(*writes, until=24 * 60)
     return exporting
+
+
+def until_free(lab, fault):
+    end = time.monotonic() + 5
+    while lab.fault(fault)["held"]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def error_of(call, **parameters: Any):
@@ -214,6 +222,34 @@ def test_holding_a_request(lab, account, aws, when):
     assert lab.fault(fault)["held"] == 0
 
 
+@pytest.mark.parametrize(("when", "happened"), [("before", True), ("unsent", False), ("after", True)])
+def test_a_held_request_whose_client_ends(lab, account, aws, when, happened):
+    aws("s3").create_bucket(Bucket=f"b-{account}")
+    fault = lab.add_fault("hold", account=account, service="s3", operation="PutObject", when=when)
+    impatient = aws("s3", config=Config(read_timeout=0.3, retries={"total_max_attempts": 1}))
+    with pytest.raises(ReadTimeoutError):
+        impatient.put_object(Bucket=f"b-{account}", Key="held", Body=b"x")
+    impatient.close()
+    if when != "unsent":
+        lab.release(fault)
+    until_free(lab, fault)
+    assert lab.fault(fault)["caught"]["key"] == "held"
+    listed = aws("s3").list_objects_v2(Bucket=f"b-{account}").get("Contents", [])
+    assert [entry["Key"] for entry in listed] == (["held"] if happened else [])
+
+
+def test_a_fault_lets_calls_pass_first(lab, account, aws):
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=f"b-{account}")
+    fault = lab.add_fault("error", account=account, operation="PutObject", code="InternalError", skip=2)
+    for key in ("one", "two"):
+        s3.put_object(Bucket=f"b-{account}", Key=key, Body=b"x")
+    with pytest.raises(ClientError):
+        s3.put_object(Bucket=f"b-{account}", Key="three", Body=b"x")
+    s3.put_object(Bucket=f"b-{account}", Key="four", Body=b"x")
+    assert (lab.fault(fault)["fired"], lab.fault(fault)["caught"]["key"]) == (1, "three")
+
+
 @pytest.mark.scenario("F3")
 def test_an_export_that_began_although_its_answer_was_lost(ready, aws):
     fault = ready.lab.add_fault(
@@ -261,6 +297,7 @@ def test_dropping_the_connection_of_a_download(lab, account, aws):
         ({"kind": "damage_file", "damage": "drop", "target": "all"}, "target is data:N"),
         ({"kind": "throttle", "match": {"key": "("}}, r"match.key is no regular expression"),
         ({"kind": "hold", "when": "during"}, "when is 'before'"),
+        ({"kind": "hold", "skip": -1}, "skip is how many"),
     ],
 )
 def test_faults_that_are_not_understood(lab, account, fault, message):

@@ -41,6 +41,7 @@ def test_answer_that_was_lost_is_asked_for_again_and_billed_once(table):
     dying = Exports(DynamoDBGateway(table.aws("dynamodb", config=impatient)), table.store)
     with pytest.raises(DdbExportError):
         dying.find_or_start(claim, table.now)
+    table.lab.wait_until_held(lost)
     table.lab.release(lost)
     assert len(table.started()) == 1
     assert table.export(claim).status is ExportStatus.COMPLETED
@@ -121,11 +122,67 @@ def test_export_of_another_window_in_the_same_prefix_is_not_taken(table):
     assert (found.start, found.end) == (at(0), at(12))
 
 
-def test_export_that_a_person_started_for_the_same_window_and_prefix_is_adopted(table):
+@pytest.mark.scenario("F41")
+@pytest.mark.parametrize("hours", [0, 9])
+@pytest.mark.parametrize("running", [False, True])
+def test_export_that_a_person_started_for_the_same_window_and_prefix_is_adopted(table, hours, running):
     claim = table.claim(0, 24)
+    fault = table.lab.add_fault("delay_export", account=table.account, hold=True) if running else None
+    by_hand = table.dynamodb.start_export(claim.request, "by-hand")
+    if fault:
+        table.lab.wait_until_held(fault)
+    else:
+        table.ended(by_hand)
+    table.until(25 + hours)
+    table.lab.clear_calls(table.account)
+    found = table.exports.find_or_start(claim, table.now)
+    assert found.export_arn == by_hand.export_arn
+    assert [call["operation"] for call in table.lab.calls(table.account)] == ["ListObjectsV2", "DescribeExport"]
+    if fault:
+        assert found.status is ExportStatus.IN_PROGRESS
+        table.lab.release(fault)
+    assert table.export(claim, by_hand.export_arn).status is ExportStatus.COMPLETED
+    assert len(table.started()) == 1
+
+
+def test_first_request_of_a_claim_costs_one_listing(table):
+    claim = table.claim(0, 24)
+    table.lab.clear_calls(table.account)
+    table.exports.find_or_start(claim, table.now)
+    calls = [call["operation"] for call in table.lab.calls(table.account)]
+    assert calls[:3] == ["ListObjectsV2", "DescribeTable", "ExportTableToPointInTime"]
+
+
+@pytest.mark.parametrize("hours", [0, 9])
+def test_export_that_a_person_started_and_that_failed_is_not_adopted(table, hours):
+    claim = table.claim(0, 24)
+    table.lab.add_fault("fail_export", account=table.account, code="S3AccessDenied", message="no")
     by_hand = table.ended(table.dynamodb.start_export(claim.request, "by-hand"))
-    table.until(25 + 9)
-    assert table.export(claim).export_arn == by_hand.export_arn
+    assert by_hand.status is ExportStatus.FAILED
+    table.until(25 + hours)
+    ours = table.export(claim)
+    assert (ours.status, ours.client_token) == (ExportStatus.COMPLETED, claim.client_token)
+
+
+def test_of_two_exports_whoever_looks_takes_ours(table):
+    claim = table.claim(0, 24)
+    fault = table.lab.add_fault("delay_export", account=table.account, hold=True)
+    ours = table.exports.find_or_start(claim, table.now)
+    table.lab.wait_until_held(fault)
+    table.ended(table.dynamodb.start_export(claim.request, "by-hand"))
+    assert table.exports.find_or_start(claim, table.now).export_arn == ours.export_arn
+    table.lab.release(fault)
+    assert table.export(claim).export_arn == ours.export_arn
+
+
+@pytest.mark.scenario("F1")
+def test_what_a_person_started_after_ours_failed_is_adopted_at_once(table):
+    claim = table.claim(0, 24)
+    table.lab.add_fault("fail_export", account=table.account, code="S3AccessDenied", message="no")
+    failed = table.export(claim)
+    by_hand = table.ended(table.dynamodb.start_export(claim.request, "by-hand"))
+    assert table.export(claim, failed.export_arn).export_arn == by_hand.export_arn
+    assert len(table.started()) == 2
 
 
 @pytest.mark.scenario("F31")

@@ -1,8 +1,8 @@
 """AWS's errors in this package's words: one line that names the thing, the cause and one remedy.
 
-Code by code, from the botocore service models (s3, dynamodb, glue, athena, sts) and from AWS's S3 "Error responses" page.
-What is not listed falls back by its HTTP status. botocore is imported when it is needed: the command line works on local
-files without it.
+Code by code, from the botocore service models (s3, dynamodb, glue, athena, sts) and from AWS's S3 "Error responses" page; what
+DynamoDB refuses of exports is explained by :mod:`ddb_export.domain.failures`. What is not listed falls back by its HTTP
+status. botocore is imported when it is needed: the command line works on local files without it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from ddb_export.domain.failures import Refusal, refusal_of
 from ddb_export.exceptions import (
     ConfigurationError,
     DdbExportError,
@@ -40,7 +41,7 @@ class PreconditionFailedError(DdbExportError):
     retryable = True
 
 
-_CREDENTIALS = frozenset({
+CREDENTIAL_CODES = frozenset({
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidAccessKeyId",
@@ -53,6 +54,8 @@ _CREDENTIALS = frozenset({
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 })  # fmt: skip
+"""Codes that say that the credentials are not, or no longer, valid: others may be at hand."""
+
 _FORBIDDEN = frozenset({
     "AccessDenied",
     "AccessDeniedException",
@@ -66,7 +69,9 @@ _FORBIDDEN = frozenset({
 _THROTTLED = frozenset({
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
+    "ContinuousBackupsUnavailableException",
     "RequestLimitExceeded",
+    "SlowDown",
     "ThrottledException",
     "Throttling",
     "ThrottlingException",
@@ -78,7 +83,7 @@ _PRECONDITION = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "
 _GRANT = "grant the permission for {operation} on it to the role that runs this"
 _FAMILIES: tuple[tuple[frozenset[str], type[DdbExportError], str], ...] = (
     (
-        _CREDENTIALS,
+        CREDENTIAL_CODES,
         PermissionDeniedError,
         "renew the AWS credentials, and check that the clock of this machine is right",
     ),
@@ -88,30 +93,36 @@ _FAMILIES: tuple[tuple[frozenset[str], type[DdbExportError], str], ...] = (
     (_THROTTLED, ExportThrottledError, "try again later, or raise the quota"),
 )
 
-_REMEDIES: dict[str, tuple[type[DdbExportError], str]] = {
+_BUCKETS: dict[str, tuple[type[DdbExportError], str]] = {
     "NoSuchBucket": (NotReachableError, "check the bucket's name and the account that the credentials belong to"),
     "PermanentRedirect": (NotReachableError, "name the bucket's own region"),
     "AuthorizationHeaderMalformed": (NotReachableError, "name the bucket's own region"),
     "IllegalLocationConstraintException": (NotReachableError, "name the bucket's own region"),
     "InvalidBucketName": (ConfigurationError, "check the bucket's name"),
-    "TableNotFoundException": (TableMissingError, "check the table's name, account and region"),
-    "ResourceNotFoundException": (TableMissingError, "check the name, account and region"),
-    "PointInTimeRecoveryUnavailableException": (
-        PointInTimeRecoveryError,
-        "switch point-in-time recovery on for the table",
-    ),
-    "ContinuousBackupsUnavailableException": (PointInTimeRecoveryError, "try again in a minute"),
-    "InvalidExportTimeException": (
-        PointInTimeRecoveryError,
-        "ask for a time that point-in-time recovery reaches",
-    ),
-    "ExportConflictException": (
-        ExportRefusedError,
-        "use another client token: this one stands for an export that was asked for in other words",
-    ),
-    "ExportNotFoundException": (ExportError, "check the export's ARN, account and region"),
-    "ValidationException": (ExportRefusedError, "correct the parameter that the message names"),
 }
+"""Where a bucket is wrong: by code, the error and the remedy."""
+
+_EXPORT_OPERATIONS = frozenset({
+    "DescribeContinuousBackups",
+    "DescribeExport",
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "ExportTableToPointInTime",
+    "ListExports",
+})  # fmt: skip
+"""Calls whose refusals :mod:`ddb_export.domain.failures` explains."""
+
+_KINDS: dict[str, type[DdbExportError]] = {
+    "TableNotFoundException": TableMissingError,
+    "ResourceNotFoundException": TableMissingError,
+    "PointInTimeRecoveryUnavailableException": PointInTimeRecoveryError,
+    "InvalidExportTimeException": PointInTimeRecoveryError,
+    "ExportConflictException": ExportRefusedError,
+    "ExportNotFoundException": ExportError,
+    "InternalServerError": NotReachableError,
+    "ValidationException": ExportRefusedError,
+}
+"""Errors of the codes that DynamoDB refuses exports with; their remedies are in :mod:`ddb_export.domain.failures`."""
 
 
 def translate(error: Exception, thing: str, *, remedy: str | None = None) -> DdbExportError:
@@ -169,19 +180,36 @@ def _translate_answer(error: Any, thing: str, remedy: str | None) -> DdbExportEr
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     message = error.response.get("Error", {}).get("Message") or "no message"
     cause = f"{error.operation_name} answered {code or status}: {message}"
-    kind, advice = _classify(code, status, str(error.operation_name))
+    known = _explained(code, str(error.operation_name), message)
+    if known:
+        cause = f"{cause.rstrip('.')}: {known.cause}"
+    kind, advice = kind_and_remedy(code, str(error.operation_name), message, status)
     return kind(thing, cause, remedy or advice, code=code or str(status))
 
 
-def _classify(code: str, status: int, operation: str) -> tuple[type[DdbExportError], str]:
-    if code in _REMEDIES:
-        return _REMEDIES[code]
+def kind_and_remedy(code: str, operation: str, message: str = "", status: int = 0) -> tuple[type[DdbExportError], str]:
+    """Return which of our errors an error code of AWS is, and what to do about it.
+
+    :param code: AWS's error code; empty if there is none. :param operation: name of the API call.
+    :param message: AWS's message, which tells apart the causes of one code. :param status: HTTP status; 0 if not known.
+    """
+    known = _explained(code, operation, message)
+    if code in _KINDS:
+        general = known or refusal_of(code)
+        return _KINDS[code], general.remedy if general else "see the message"
+    if code in _BUCKETS:
+        return _BUCKETS[code]
     for codes, kind, advice in _FAMILIES:
         if code in codes:
-            return kind, advice.format(operation=operation)
+            return kind, known.remedy if known else advice.format(operation=operation)
     if status in (401, 403):
         return PermissionDeniedError, _GRANT.format(operation=operation)
     return NotReachableError, "try again; if it stays, look at the AWS Health Dashboard and the request's parameters"
+
+
+def _explained(code: str, operation: str, message: str) -> Refusal | None:
+    """Other services use some of DynamoDB's codes for other things."""
+    return refusal_of(code, message) if operation in _EXPORT_OPERATIONS else None
 
 
 def _translate_no_answer(error: Exception, thing: str, remedy: str | None) -> DdbExportError:

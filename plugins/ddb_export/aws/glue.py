@@ -160,6 +160,12 @@ class GlueGateway:
             if replaced:
                 self._update_partitions(table, replaced)
 
+    def made_for(self, database: str, name: str) -> str | None:
+        """Return the lake that a table was made for, as a URI; None if there is no such table, or if it is not of our making."""
+        table = self._get(database, name)
+        made_for = (table or {}).get("Parameters", {}).get(MADE_BY)
+        return None if made_for is None else str(made_for)
+
     def remove_partition(self, table: GlueTable, values: Sequence[str]) -> None:
         """Take a partition out of the catalog; its files stay. It is no error if there is none.
 

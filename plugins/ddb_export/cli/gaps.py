@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from ddb_export.pipeline.ledger import Ledger
 
     table = named_table(arguments)
-    chain = Ledger(table.store, table.lake).read()
+    chain = Ledger(table.store, table.lake).read_every_object()
     if not chain.claims:
         raise NotReachableError(
             table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from ddb_export.domain.evidence import ClaimKind
@@ -68,7 +67,8 @@ class GapReport:
     :param head: how far the data is complete without a hole; None without a verified base.
     :param lag: how old the data is: now less head.
     :param holes: in order of time. :param islands: verified stretches that the head does not reach, beyond holes.
-    :param history: verified stretches before the base. :param overlaps: stretches that two verified windows cover.
+    :param history: verified stretches before the base. :param overlaps: stretches that two verified windows cover, neither of
+        which took the other's place.
     :param pending: claimed windows at the end that are not verified yet: lag, not holes.
     """
 
@@ -114,7 +114,7 @@ def find_gaps(chain: Chain, now: datetime) -> GapReport:
 
     :param chain: the whole ledger. :param now: the present, UTC.
     """
-    covered = merged(sorted(_verified_windows(chain)))
+    covered = chain.verified_stretches
     base = chain.base_claim.request.export_time if chain.base_claim else None
     head = chain.head
     islands = tuple(each for each in covered if head is not None and each.start > head)
@@ -133,27 +133,15 @@ def find_gaps(chain: Chain, now: datetime) -> GapReport:
         holes=_holes(chain, covered, head, last),
         islands=islands,
         history=tuple(each for each in covered if base is not None and each.end <= base),
-        overlaps=_overlaps(sorted(_verified_windows(chain))),
+        overlaps=_overlaps(_verified_windows(chain)),
         pending=tuple(sorted(window for window in beyond if last is None or window.start >= last)),
     )
 
 
-def merged(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """Join stretches that touch or overlap.
-
-    :param stretches: in order of their start.
-    """
-    joined: list[Stretch] = []
-    for each in stretches:
-        if joined and each.start <= joined[-1].end:
-            joined[-1] = Stretch(joined[-1].start, max(joined[-1].end, each.end))
-        else:
-            joined.append(Stretch(each.start, each.end))
-    return tuple(joined)
-
-
 def _verified_windows(chain: Chain) -> list[Window]:
-    return [entry.window for entry in chain.verified_subjects.values() if entry.window]
+    """Return what readers see, in order of time; a window whose place another has taken is none of it."""
+    entries = chain.verified_subjects.values()
+    return sorted(entry.window for entry in entries if entry.window and entry.subject not in chain.superseded)
 
 
 def _is_inside(window: Window, covered: Sequence[Stretch]) -> bool:
@@ -178,11 +166,13 @@ def _explained(chain: Chain, stretch: Stretch) -> Hole:
 
 
 def _overlaps(windows: Sequence[Window]) -> tuple[Stretch, ...]:
-    return tuple(
-        Stretch(later.start, min(earlier.end, later.end))
-        for earlier, later in pairwise(windows)
-        if later.start < earlier.end
-    )
+    found = []
+    reached = None
+    for each in windows:
+        if reached and each.start < reached:
+            found.append(Stretch(each.start, min(reached, each.end)))
+        reached = max(reached, each.end) if reached else each.end
+    return tuple(found)
 
 
 def _spans(chain: Chain) -> tuple[ChainSpan, ...]:

@@ -7,7 +7,7 @@ nothing that was claimed or verified for the old one says anything about the new
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +23,8 @@ from ddb_export.domain.evidence import (
     subject_of,
 )
 from ddb_export.domain.export import ExportRequest, export_name
+from ddb_export.domain.settled import SettledRun, SettledWindow
+from ddb_export.domain.utc import iso
 from ddb_export.domain.window import Stretch, Window, joined, subtract, window_of
 from ddb_export.exceptions import ClaimConflictError, TableIdentityError
 
@@ -58,17 +60,26 @@ class KnownWindow:
 
 @dataclass(frozen=True)
 class Chain:
-    """Everything that a table's ledger holds, and what follows from it.
+    """What a table's ledger holds, and what follows from it.
 
-    :param claims: in order of their sequence.
-    :param verified: by name of the attempt.
-    :param published: all published entries.
+    :param claims: in order of their sequence; all of them, but those that ``settled`` stands for.
+    :param verified: evidence of these claims, by name of the attempt.
+    :param published: (output, name of the attempt) of what is published of them.
+    :param settled: windows that nothing is left to do for. What is among the claims too, counts as it is there.
+    :param settled_sequence: number of the newest claim that ``settled`` was made from.
     """
 
     owner: Owner | None = None
     claims: tuple[Claim, ...] = ()
     verified: Mapping[str, VerifiedEntry] = field(default_factory=dict)
-    published: tuple[PublishedEntry, ...] = ()
+    published: frozenset[tuple[str, str]] = frozenset()
+    settled: tuple[SettledRun, ...] = ()
+    settled_sequence: int = 0
+
+    @property
+    def last_sequence(self) -> int:
+        """Number of the newest claim; 0 while nothing was ever claimed."""
+        return max(self.settled_sequence, self.claims[-1].sequence if self.claims else 0)
 
     @cached_property
     def base_claim(self) -> Claim | None:
@@ -125,25 +136,36 @@ class Chain:
         if self.base is None or self.base.export_time is None:
             return None
         head = self.base.export_time
-        for window in sorted(entry.window for entry in self.verified_subjects.values() if entry.window):
-            if window.start <= head < window.end:
-                head = window.end
+        for stretch in self.verified_stretches:
+            if stretch.start <= head < stretch.end:
+                head = stretch.end
         return head
-
-    @cached_property
-    def claimed_windows(self) -> tuple[Window, ...]:
-        """Every window of the current table that was ever claimed, in order of time."""
-        return tuple(sorted(claim.window for claim in self.newest_attempts.values() if claim.window))
 
     @cached_property
     def covered(self) -> tuple[Stretch, ...]:
         """What claimed windows of the current table cover, joined, in order of time."""
-        return joined(self.claimed_windows)
+        return self._joined_with_settled([claim.window for claim in self.newest_attempts.values() if claim.window])
 
     @cached_property
     def verified_stretches(self) -> tuple[Stretch, ...]:
         """What verified windows of the current table cover, joined, in order of time."""
-        return joined(sorted(entry.window for entry in self.verified_subjects.values() if entry.window))
+        return self._joined_with_settled([entry.window for entry in self.verified_subjects.values() if entry.window])
+
+    def _joined_with_settled(self, windows: Sequence[Stretch]) -> tuple[Stretch, ...]:
+        settled = [run.stretch for run in self._settled_of_table]
+        return joined(sorted([*settled, *windows], key=lambda each: (each.start, each.end)))
+
+    @cached_property
+    def _settled_of_table(self) -> tuple[SettledRun, ...]:
+        return tuple(run for run in self.settled if run.table_id == self.table_id)
+
+    def settled_window(self, subject: str, table_id: str) -> SettledWindow | None:
+        """Return the settled window of this name, None if there is none."""
+        if subject.startswith("full-"):
+            return None
+        window = window_of(subject)
+        found = (run.find(window) for run in self.settled if run.table_id == table_id)
+        return next((each for each in found if each), None)
 
     @cached_property
     def superseded(self) -> frozenset[str]:
@@ -162,24 +184,25 @@ class Chain:
 
     def windows_starting_in(self, span: Stretch) -> tuple[KnownWindow, ...]:
         """Return the claimed windows that start in ``span`` and are not superseded, in order of time."""
-        found = [
-            KnownWindow(claim.window, claim.attempt, claim.sequence, claim, claim.subject in self.verified_subjects)
-            for claim in self.pending_claims
-            if claim.window and span.start <= claim.window.start < span.end
-        ]
-        return tuple(sorted(found, key=lambda each: each.window))
+        known = {
+            each.window: KnownWindow(each.window, each.attempt, each.sequence, None, verified=True)
+            for run in self._settled_of_table
+            for each in run.starting_in(span)
+            if each.window.key not in self.superseded
+        }
+        for claim in self.pending_claims:
+            if claim.window and span.start <= claim.window.start < span.end:
+                verified = claim.subject in self.verified_subjects or claim.window in known
+                known[claim.window] = KnownWindow(claim.window, claim.attempt, claim.sequence, claim, verified)
+        return tuple(known[window] for window in sorted(known))
 
     def unclaimed(self, stretch: Stretch) -> tuple[Stretch, ...]:
         """Return what of ``stretch`` no claim covers."""
-        return subtract(stretch, self.claimed_windows)
+        return subtract(stretch, self.covered)
 
     def is_published(self, entry: VerifiedEntry, output: str) -> bool:
         """Tell whether an output of exactly this verified attempt was published."""
-        return (output, entry.export) in self._published_outputs
-
-    @cached_property
-    def _published_outputs(self) -> frozenset[tuple[str, str]]:
-        return frozenset((each.output, each.export) for each in self.published)
+        return (output, entry.export) in self.published
 
     @cached_property
     def _attempts(self) -> Mapping[str, tuple[Claim, ...]]:
@@ -195,8 +218,17 @@ class Chain:
         vars(chain)["_attempts"] = {**self._attempts, claim.subject: attempts}
         return chain
 
+    def with_settled(self, claims: Sequence[Claim], entries: Sequence[VerifiedEntry]) -> Chain:
+        """Return the chain with the claims and the evidence of settled windows read back."""
+        known = {claim.sequence: claim for claim in (*self.claims, *claims)}
+        return replace(
+            self,
+            claims=tuple(known[sequence] for sequence in sorted(known)),
+            verified={**{entry.export: entry for entry in entries}, **self.verified},
+        )
+
     def newest_attempt(self, subject: str, table_id: str) -> Claim | None:
-        """Return the newest claim of a subject for this very table; None if there is none."""
+        """Return the newest claim of a subject for this very table; None if there is none, or if it is settled."""
         attempts = self._attempts.get(subject, ())
         return next((claim for claim in reversed(attempts) if claim.table_id == table_id), None)
 
@@ -218,17 +250,18 @@ class Chain:
         :raises ClaimConflictError: its boundaries overlap with another claim's.
         :raises TableIdentityError: a window is wanted of another table than the one that the chain began with.
         """
-        self._refuse_other_table(kind, request, table_id)
+        if kind is ClaimKind.WINDOW:
+            self.refuse_other_table(kind, request, table_id)
         subject = subject_of(export_name(request, 1))
         previous = self._attempts.get(subject, ())
-        attempt = previous[-1].attempt + 1 if previous else 1
+        attempt = max([claim.attempt for claim in previous] + self._settled_attempts(subject), default=0) + 1
         same = [claim for claim in previous if claim.table_id == table_id]
         if not same and request.window:
             self._refuse_overlap(request.window, table_id, supersedes)
         chain = same[-1].chain if same else self.number + 1 if kind is ClaimKind.BASE else max(self.number, 1)
         folder = f"{request.s3_prefix}/{export_name(request, attempt)}"
         return Claim(
-            sequence=self.claims[-1].sequence + 1 if self.claims else 1,
+            sequence=self.last_sequence + 1,
             chain=chain,
             kind=kind,
             attempt=attempt,
@@ -239,21 +272,38 @@ class Chain:
             supersedes=same[-1].supersedes if same else supersedes,
         )
 
-    def _refuse_other_table(self, kind: ClaimKind, request: ExportRequest, table_id: str) -> None:
-        if kind is ClaimKind.WINDOW and self.base_claim and self.base_claim.table_id != table_id:
+    def refuse_other_table(self, kind: ClaimKind, request: ExportRequest, table_id: str) -> None:
+        """Refuse a window of another table than the chain's, and a full export that was claimed for another table.
+
+        :raises TableIdentityError: it is one.
+        """
+        other = kind is ClaimKind.WINDOW or subject_of(export_name(request, 1)) in self._attempts
+        if other and self.base_claim and self.base_claim.table_id != table_id:
             raise TableIdentityError(
-                f"window {request.window} of {request.table_arn}",
+                f"{kind} {request.window or iso(request.export_time or self.base_claim.claimed_at)} of {request.table_arn}",
                 f"its TableId is {table_id}, the chain began with {self.base_claim.table_id}: the table was deleted and"
                 " created again",
                 "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
             )
 
+    def _settled_attempts(self, subject: str) -> list[int]:
+        if subject.startswith("full-"):
+            return []
+        window = window_of(subject)
+        return [found.attempt for run in self.settled if (found := run.find(window))]
+
     def _refuse_overlap(self, wanted: Window, table_id: str, supersedes: tuple[str, ...]) -> None:
+        holders: dict[Window, int] = {}
+        for run in (run for run in self.settled if run.table_id == table_id):
+            holders.update({each.window: each.sequence for each in run.overlapping(wanted)})
         for claim in self.claims:
-            allowed = claim.subject in supersedes or claim.subject in self.superseded
-            if claim.window and claim.table_id == table_id and claim.window.overlaps(wanted) and not allowed:
+            if claim.table_id == table_id and claim.window and claim.window.overlaps(wanted):
+                holders[claim.window] = max(claim.sequence, holders.get(claim.window, 0))
+        allowed = self.superseded.union(supersedes)
+        for window, sequence in sorted(holders.items()):
+            if window.key not in allowed:
                 raise ClaimConflictError(
                     f"window {wanted}",
-                    f"claim {claim.sequence} holds {claim.window}, which overlaps",
+                    f"claim {sequence} holds {window}, which overlaps",
                     "plan again: the planner cuts windows around claims",
                 )

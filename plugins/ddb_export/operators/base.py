@@ -89,21 +89,14 @@ class LakeOperator(BaseOperator):
 
         :raises LedgerError: nothing was claimed under this name.
         """
-        for claim in self.ledger.read().claims:
-            if claim.export == export:
-                return claim
-        raise LedgerError(
-            f"export {export}",
-            f"the ledger {self.lake.uri('ledger/')} has no claim of this name",
-            "use the name that the export task returned",
-        )
+        return self.ledger.claim_of(export)
 
     def verified_entry(self, export: str) -> VerifiedEntry:
         """Return the evidence of an attempt.
 
         :raises LedgerError: the attempt is not verified.
         """
-        entry = self.ledger.read().verified.get(export)
+        entry = self.ledger.verified_entry(export)
         if entry is None:
             raise LedgerError(
                 f"export {export}",

@@ -13,7 +13,7 @@ from ddb_export.domain.planning import output_of
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, PublishError
 from ddb_export.operators.base import LakeOperator
-from ddb_export.operators.hand_over import planned_names, verified_of
+from ddb_export.operators.hand_over import planned_names
 from ddb_export.pipeline.counting import count_query
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class CheckPublishedOperator(LakeOperator):
         if not names:
             raise AirflowSkipException("nothing was planned, so there is nothing to check")
         chain = self.ledger.read()
-        verified = verified_of(chain, names)
+        verified = self.ledger.verified_of(chain, names)
         published = self._published(chain, names, verified)
         queries = [self._query(published, output) for output in self.outputs]
         summary = self._summary(chain, verified, published, [query for query in queries if query])
@@ -80,21 +80,19 @@ class CheckPublishedOperator(LakeOperator):
                 f"not verified, so the run is not complete ({len(subjects)} of {len(names)} are)",
                 "see the log of its export or verify task; the next run, or clearing this one, goes on with it",
             )
-        newest: dict[tuple[str, str], PublishedEntry] = {}
-        for each in sorted(chain.published, key=lambda each: each.published_at):
-            newest[each.export, each.output] = each
         found = []
         for entry in verified:
             output = output_of(entry.kind)
             if output not in self.outputs:
                 continue
-            if (entry.export, output) not in newest:
+            published = self.ledger.published_entry(output, entry.export)
+            if published is None:
                 raise PublishError(
                     f"export {entry.export} of {self.lake_name}",
                     f"it is verified, but its {output} are not published",
                     "see the log of the convert and publish tasks, then clear them; nothing is exported again",
                 )
-            found.append(newest[entry.export, output])
+            found.append(published)
         return found
 
     def _query(self, published: Sequence[PublishedEntry], output: str) -> str | None:

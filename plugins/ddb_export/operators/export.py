@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,11 +16,12 @@ from ddb_export.domain.export import ExportDescription, ExportRequest, ExportSta
 from ddb_export.domain.ledger import Claim, ClaimKind, FailedEntry
 from ddb_export.domain.planning import Action, PlannedExport, TableIdentity
 from ddb_export.domain.utc import iso
+from ddb_export.domain.waiting import turn
 from ddb_export.domain.window import Window
 from ddb_export.exceptions import (
     ExportError,
-    ExportFailedError,
     ExportRefusedError,
+    ExportThrottledError,
     UsageError,
 )
 from ddb_export.links.export import DynamoDBExportLink
@@ -26,17 +30,27 @@ from ddb_export.operators.state import recall, remember
 from ddb_export.pipeline.exports import Exports, describe_claim
 from ddb_export.pipeline.ledger import Wanted
 from ddb_export.pipeline.planning import Destination
-from ddb_export.triggers.export import DynamoDBExportTrigger, refusal
+from ddb_export.pipeline.waiting import failed, refusal, wait_for_end
+from ddb_export.triggers.export import DynamoDBExportTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-_FAILURE_REMEDIES = {
-    "S3NoSuchBucket": "create the bucket or correct it in the configuration, then clear this task",
-    "S3AccessDenied": "allow this role s3:PutObject, s3:PutObjectAcl and s3:AbortMultipartUpload on the bucket, set"
-    " bucket_owner if the bucket is another account's, then clear this task",
-    "KmsNotFoundException": "name a KMS key of the bucket's region, then clear this task",
-}
+
+@dataclass(frozen=True)
+class _Pause:
+    """Time that has to pass before a task goes on.
+
+    :param method_name: what a deferred task comes back through, with ``arguments``. :param here: the same without deferring.
+    """
+
+    delay: timedelta
+    method_name: str
+    here: Callable[[], Outcome]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+Outcome = dict[str, Any] | _Pause
 
 
 class DynamoDBExportOperator(LakeOperator):
@@ -44,7 +58,10 @@ class DynamoDBExportOperator(LakeOperator):
 
     The export is claimed in the ledger before DynamoDB is asked, and its ARN is remembered before anything else can go wrong. A
     retry, a clear, another run: each finds the export that exists and starts no other, unless that one FAILED. Then the
-    next try makes the next attempt, under a new token and into a folder of its own.
+    next try makes the next attempt, under a new token and into a folder of its own. One that a person started by hand for the same
+    window and folder is adopted.
+
+    Where DynamoDB throttles, or runs 300 exports already, the task waits for its turn and uses up no retry.
 
     Returns the description of the COMPLETED export, flat (see :class:`~ddb_export.domain.export.ExportDescription`), with
     ``export`` (name of the attempt) and ``attempt``.
@@ -55,7 +72,8 @@ class DynamoDBExportOperator(LakeOperator):
     :param export_view: view of an incremental export.
     :param kms_key: KMS key of the exported files.
     :param settle: how long after its end a window may be asked for.
-    :param poll_interval: how often DynamoDB is asked while the export runs.
+    :param poll_interval: time between two questions at least while the export runs; long ones are asked after less often.
+    :param deferrable: wait in the triggerer; else in the worker, with the same outcomes.
     :param skip_without_time: skip the task if neither a moment nor a window is given.
     """
 
@@ -75,6 +93,7 @@ class DynamoDBExportOperator(LakeOperator):
         settle: timedelta = timedelta(minutes=5),
         poll_interval: timedelta = timedelta(seconds=30),
         skip_without_time: bool = False,
+        deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,14 +106,65 @@ class DynamoDBExportOperator(LakeOperator):
         self.settle = settle
         self.poll_interval = poll_interval
         self.skip_without_time = skip_without_time
+        self.deferrable = deferrable
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
-        """Claim, find or start the export, remember it, and wait, deferred, until it has ended."""
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Claim, find or start the export, remember it, and wait until it has ended."""
+        return self._finish(self._begin(context, 0))
+
+    def resume(self, context: Context, event: Any = None, turns: int = 0) -> dict[str, Any]:
+        """Begin again after the window has settled, or when it is this task's turn.
+
+        :param turns: how many turns were waited so far.
+        """
+        return self._finish(self._begin(context, turns))
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after the trigger fired.
+
+        :raises ExportFailedError: DynamoDB ended the export as FAILED. :raises NotReachableError: it could no longer be
+            asked after; a :class:`~ddb_export.exceptions.PermissionDeniedError` where a permission was taken away.
+        """
+        return self._finish(self._go_on(event))
+
+    def look_again(self, context: Context, export_arn: str, event: Any = None, turns: int = 0) -> dict[str, Any]:
+        """Go on with an export that has ended, after DynamoDB was too busy to describe it.
+
+        :param turns: how many turns were waited so far.
+        """
+        return self._finish(self._end(export_arn, turns))
+
+    def _finish(self, outcome: Outcome) -> dict[str, Any]:
+        """Wait, deferred or here, until there is a result."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        while isinstance(outcome, _Pause):
+            if self.deferrable:
+                self.defer(
+                    trigger=TimeDeltaTrigger(outcome.delay),
+                    method_name=outcome.method_name,
+                    kwargs=outcome.arguments,
+                    timeout=None,
+                )
+            time.sleep(outcome.delay.total_seconds())
+            outcome = outcome.here()
+        return outcome
+
+    def _begin(self, context: Context, turns: int) -> Outcome:
+        try:
+            return self._claim_and_start(context)
+        except ExportThrottledError as error:
+            delay = self._turn(error, turns)
+        return _Pause(delay, "resume", lambda: self._begin(context, turns + 1), {"turns": turns + 1})
+
+    def _claim_and_start(self, context: Context) -> Outcome:
         planned = self._planned()
         identity = self.hook.dynamodb.identify(self.table)
         _, now = self.hook.dynamodb.recovery(self.table)
         if now < planned.ready_at + self.settle:
-            self._wait_to_settle(planned.ready_at + self.settle - now)
+            delay = planned.ready_at + self.settle - now
+            self.log.info("the window has not settled; waiting %s", delay)
+            return _Pause(delay, "resume", lambda: self._begin(context, 0))
         request = self._request(planned, identity)
         claim = self._claim(planned, request, identity, now)
         if self._is_verified(claim):
@@ -102,23 +172,27 @@ class DynamoDBExportOperator(LakeOperator):
             return self._finished(claim, self._verified_description(claim))
         description = self._find_or_start(context, claim, request, identity, now)
         if description.status is ExportStatus.IN_PROGRESS:
-            self._wait(description)
+            return self._go_on(self._wait(description))
         return self._ended(claim, description)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
-        """Go on after the trigger fired.
-
-        :raises ExportFailedError: DynamoDB ended the export as FAILED. :raises NotReachableError: it could no longer be
-            asked after; a :class:`~ddb_export.exceptions.PermissionDeniedError` where a permission was taken away.
-        """
+    def _go_on(self, event: dict[str, Any]) -> Outcome:
         if event["status"] == "error":
             raise refusal(event)
-        description = self.hook.dynamodb.describe_export(event["export_arn"])
-        return self._ended(self._claimed_for(description), description)
+        return self._end(event["export_arn"], 0)
 
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Begin again after the window has settled."""
-        return self.execute(context)
+    def _end(self, export_arn: str, turns: int) -> Outcome:
+        try:
+            description = self.hook.dynamodb.describe_export(export_arn)
+            return self._ended(self._claimed_for(description), description)
+        except ExportThrottledError as error:
+            delay = self._turn(error, turns)
+        arguments = {"export_arn": export_arn, "turns": turns + 1}
+        return _Pause(delay, "look_again", lambda: self._end(export_arn, turns + 1), arguments)
+
+    def _turn(self, error: ExportThrottledError, turns: int) -> timedelta:
+        delay = turn(turns, random.random())  # noqa: S311  # no secret
+        self.log.info("turn %s: waiting %s for AWS to have room again: %s", turns + 1, delay, error)
+        return delay
 
     @cached_property
     def _exports(self) -> Exports:
@@ -155,7 +229,7 @@ class DynamoDBExportOperator(LakeOperator):
         return self.ledger.claim([wanted], identity.table_id, now)[0]
 
     def _is_verified(self, claim: Claim) -> bool:
-        return claim.export in self.ledger.read().verified
+        return self.ledger.verified_entry(claim.export) is not None
 
     def _verified_description(self, claim: Claim) -> ExportDescription:
         """Describe a verified export from the evidence: DynamoDB forgets exports after 90 days."""
@@ -216,47 +290,43 @@ class DynamoDBExportOperator(LakeOperator):
         )
         return description
 
-    def _wait(self, description: ExportDescription) -> None:
-        self.log.info("export %s runs; waiting, deferred, however long it takes", description.export_arn)
-        self.defer(
-            trigger=DynamoDBExportTrigger(
-                export_arn=description.export_arn,
-                poll_interval=self.poll_interval.total_seconds(),
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
-            ),
-            method_name="execute_complete",
-            timeout=None,
-        )
-
-    def _wait_to_settle(self, delay: timedelta) -> None:
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-
-        self.log.info("the window has not settled; waiting %s, deferred", delay)
-        self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
+    def _wait(self, description: ExportDescription) -> dict[str, Any]:
+        """Defer; where that is not wanted, wait here and return the event that the trigger would have fired."""
+        self.log.info("export %s runs; waiting, however long it takes", description.export_arn)
+        if self.deferrable:
+            self.defer(
+                trigger=DynamoDBExportTrigger(
+                    export_arn=description.export_arn,
+                    poll_interval=self.poll_interval.total_seconds(),
+                    aws_conn_id=self.aws_conn_id,
+                    region_name=self.region_name,
+                    verify=self.verify,
+                    botocore_config=self.botocore_config,
+                ),
+                method_name="execute_complete",
+                timeout=None,
+            )
+        return wait_for_end(self.hook.dynamodb, description.export_arn, self.poll_interval)
 
     def _claimed_for(self, description: ExportDescription) -> Claim:
         """Return the claim whose export this is, by the private prefix that DynamoDB says it writes to."""
         prefix = (description.s3_prefix or "").strip("/")
-        for claim in self.ledger.read().claims:
-            if claim.request.s3_prefix == prefix:
-                return claim
-        raise ExportError(
-            description.export_arn, f"no claim of the ledger has its prefix {prefix}", "restore the ledger's claims"
-        )
+        claim = self.ledger.claim_of(prefix.rsplit("/", 1)[-1])
+        if claim.request.s3_prefix != prefix:
+            raise ExportError(
+                description.export_arn, f"no claim of the ledger has its prefix {prefix}", "restore the ledger's claims"
+            )
+        return claim
 
     def _ended(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
         self._exports.require_agreement(claim, description)
         if description.status is ExportStatus.FAILED:
             self._record_failure(claim, description)
-            code = description.failure_code or "UNKNOWN"
-            raise ExportFailedError(
-                description.export_arn,
-                f"DynamoDB ended {describe_claim(claim)} as FAILED with {code}: {description.failure_message}",
-                _FAILURE_REMEDIES.get(code, "none needed while retries are left: the next try makes the next attempt"),
-                code=code,
+            raise failed(
+                description,
+                describe_claim(claim),
+                after="clear this task",
+                passing="none needed while retries are left: the next try makes the next attempt",
             )
         return self._finished(claim, description)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ddb_export.domain.ledger import Chain, VerifiedEntry, subject_of
 from ddb_export.domain.planning import RunKind, output_of
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import PlanError
@@ -54,7 +53,7 @@ class HandOverOperator(LakeOperator):
         if head:
             context["ti"].xcom_push(key=EXPORT_END_KEY if scheduled else own_key(context, EXPORT_END_KEY), value=head)
         self.log.info("data is complete to %s", head or "nowhere yet: the base is not verified")
-        verified = verified_of(chain, planned_names(self.task_id, self.exports))
+        verified = self.ledger.verified_of(chain, planned_names(self.task_id, self.exports))
         wanted = [entry for entry in verified if output_of(entry.kind) in self.outputs]
         return [group.to_xcom() for group in group_files(wanted, self.file_groups)]
 
@@ -68,12 +67,3 @@ def planned_names(task_id: str, exports: object) -> list[str]:
     if not isinstance(names, list | tuple):
         raise PlanError(f"task {task_id}", "the run has no plan", "see the plan task's log, then clear it")
     return [str(name) for name in names]
-
-
-def verified_of(chain: Chain, names: Sequence[str]) -> list[VerifiedEntry]:
-    """Return the evidence of what was planned, whichever attempt it was that succeeded, in the plan's order.
-
-    Windows whose place others have taken since are left out.
-    """
-    subjects = (subject for name in names if (subject := subject_of(name)) not in chain.superseded)
-    return [entry for subject in subjects if (entry := chain.verified_subjects.get(subject))]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.domain.cost import Budget, Estimate, money, require_within_budget
 from ddb_export.domain.export import ExportViewType
+from ddb_export.domain.layout import glue_name
 from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
 from ddb_export.domain.schedule import schedule_boundaries
 from ddb_export.domain.utc import ceil_minute, floor_minute, iso
@@ -56,6 +57,7 @@ class PlanExportsOperator(LakeOperator):
     :param outputs: outputs that must be published.
     :param base_time: explicit time of the first base.
     :param kms_key: KMS key of the exported files.
+    :param database: Glue database of the tables, where an earlier chain may have left signs; None to look at none.
     :param on_chain_end: ``fail`` or ``new_base``: what to do where the chain cannot go on.
     :param budget: most that the run may be estimated to cost, in USD as text such as ``"25.50"``; None for no limit.
     :param prices: prices that replace those which this package knows, by name, in USD as text.
@@ -92,6 +94,7 @@ class PlanExportsOperator(LakeOperator):
         outputs: Sequence[str] = ("snapshots", "changes"),
         base_time: datetime | str | None = None,
         kms_key: str | None = None,
+        database: str | None = None,
         on_chain_end: str = ChainEnd.FAIL,
         budget: str | None = None,
         prices: Mapping[str, str] | None = None,
@@ -112,6 +115,7 @@ class PlanExportsOperator(LakeOperator):
         self.outputs = tuple(outputs)
         self.base_time = base_time
         self.kms_key = kms_key
+        self.database = database
         self.on_chain_end = on_chain_end
         self.budget = budget
         self.prices = dict(prices or {})
@@ -124,7 +128,7 @@ class PlanExportsOperator(LakeOperator):
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Plan, claim, and hand over; or wait, deferred, until the run's windows have settled."""
-        kept = recall(context, PLAN_KEY)
+        kept = self._kept_plan(context)
         if kept and not is_true(self.dry_run_only):
             self.log.info("plan of an earlier try of this run is done again; nothing that exists is exported twice")
             run = replay_run(self.hook.dynamodb, self.ledger, self.table, Plan.from_json(kept))
@@ -139,18 +143,32 @@ class PlanExportsOperator(LakeOperator):
             run = self._planned(context)
             estimated = self._estimated(run)
             if is_true(self.dry_run_only):
-                self.log.info("dry run: nothing is claimed and nothing is exported")
+                self.log.info("dry run, as dry_run is true in the run's conf: nothing is claimed, exported or billed")
                 return self._push(context, run, ())
+            self.ledger.summarise(run.chain, self.outputs)
             require_within_budget(estimated, self._budget, f"run {context['dag_run'].run_id}")
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
-            remember(context, PLAN_KEY, run.plan.to_json())
+            remember(context, PLAN_KEY, {**run.plan.to_json(), "run_kind": str(run_kind(context))})
             try:
                 return self._hand_over(context, run)
             except ClaimConflictError as error:
                 self.log.info("planning again: %s", error)
                 forget(context, PLAN_KEY)
         raise ClaimConflictError(f"table {self.table}", "other runs kept claiming meanwhile", "clear this task")
+
+    def _kept_plan(self, context: Context) -> Any:
+        """Return the plan that an earlier try of this run made.
+
+        A backfill that reprocesses a scheduled run makes it its own: Airflow 3.3 changes the run's type and keeps its task states. What
+        the schedule asked of it then is no longer what the backfill asks (``airflow/models/backfill.py``, ``_handle_clear_run``).
+        """
+        kept = recall(context, PLAN_KEY)
+        kind = run_kind(context)
+        if kept and kept.get("run_kind", kind) != kind:
+            self.log.info("the run was made as a %s run and is a %s run now; planning anew", kept["run_kind"], kind)
+            return None
+        return kept
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> list[dict[str, str]]:
         """Go on after waiting; the world is looked at anew."""
@@ -267,4 +285,10 @@ class PlanExportsOperator(LakeOperator):
         signs = []
         if run_kind(context) is RunKind.SCHEDULED and (said := self._previous_end(context)):
             signs.append(f"an earlier run handed over {said} in XCom")
-        return signs
+        return [*signs, *(self._signs_in_glue(self.database) if self.database else ())]
+
+    def _signs_in_glue(self, database: str) -> Iterator[str]:
+        for output in self.outputs:
+            name = f"{glue_name(self.lake_name)}_{output}"
+            if made_for := self.hook.glue.made_for(database, name):
+                yield f"Glue table {database}.{name} was made for {made_for}"

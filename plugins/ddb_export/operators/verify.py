@@ -52,7 +52,7 @@ class VerifyExportOperator(LakeOperator):
         if not name:
             raise UsageError(f"task {self.task_id}", "no export was handed over", "run the export task first")
         claim = self.claim_of(str(name))
-        entry = self.ledger.read().verified.get(claim.export)
+        entry = self.ledger.verified_entry(claim.export)
         if entry is None:
             dynamodb = self.hook.dynamodb
             description = self._description(claim)

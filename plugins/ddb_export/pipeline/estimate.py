@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ddb_export.domain.cost import BilledWindow, Budget, Estimate, estimate, prices_of, usd
-from ddb_export.domain.evidence import VerifiedEntry
 from ddb_export.domain.plan import Action, PlannedExport
 from ddb_export.domain.utc import ceil_minute, compact, floor_minute
 from ddb_export.domain.window import Stretch
@@ -74,10 +73,11 @@ def _history(ledger: Ledger, run: PlannedRun) -> tuple[BilledWindow, ...]:
     """Return what the newest verified windows were billed."""
     known = run.chain.windows_starting_in(Stretch(floor_minute(run.now) - LONGEST_HISTORY, ceil_minute(run.now)))
     newest = [each for each in reversed(known) if each.verified][:MOST_HISTORY]
-    notes = [ledger.read_note(f"verified/{each.window.key}-a{each.attempt}.json") for each in newest]
-    entries = [VerifiedEntry.from_json(note) for note in notes if note]
+    entries = [ledger.verified_entry(f"{each.window.key}-a{each.attempt}") for each in newest]
     return tuple(
-        BilledWindow(entry.window.length, entry.billed_bytes, entry.files) for entry in entries if entry.window
+        BilledWindow(entry.window.length, entry.billed_bytes, entry.files)
+        for entry in entries
+        if entry and entry.window
     )
 
 

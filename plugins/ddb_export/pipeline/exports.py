@@ -7,7 +7,7 @@ another run, can find the export that exists and need not start, and pay for, a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -47,9 +47,10 @@ class Exports:
     def find_or_start(self, claim: Claim, now: datetime, known_arn: str | None = None) -> ExportDescription:
         """Return the one export of a claim, started only if there is none.
 
-        Looked for in this order: the ARN that the task remembers; the claim's ClientToken, while DynamoDB remembers it; one
-        listing below the attempt's private prefix, since the ids of exports are in its keys; DynamoDB's list of
-        exports, back to the time of the claim.
+        Looked for in this order: the ARN that the task remembers; one listing below the attempt's private prefix, since the ids of
+        exports are in its keys, so that one that a person started by hand for the same window and prefix is adopted; the claim's
+        ClientToken, while DynamoDB remembers it; DynamoDB's list of exports, back to the time of the claim. What FAILED is the
+        answer only where nothing better is found.
 
         :param claim: what was claimed.
         :param now: by AWS's clock.
@@ -58,11 +59,21 @@ class Exports:
         :raises ExportRefusedError: DynamoDB answers the token with an export that is not what was claimed.
         :raises TableIdentityError: another table has the name now; it is not exported in the place of the one that was claimed.
         """
-        if known_arn and (found := self._agreeing(claim, known_arn)):
+        known = self._agreeing(claim, known_arn) if known_arn else None
+        if known and known.status is not ExportStatus.FAILED:
             log.info("export %s: found again by its stored ARN", known_arn)
-            return found
-        if now - claim.claimed_at >= TOKEN_LIFETIME - TOKEN_MARGIN and (found := self.find(claim)):
-            return found
+            return known
+        found = self._described(claim, self._listed_in_prefix(claim), {})
+        if adopted := _best(claim, found.values(), usable_only=True):
+            log.info("export %s: found below the private prefix of %s", adopted.export_arn, describe_claim(claim))
+            return adopted
+        if known:
+            return known
+        if now - claim.claimed_at >= TOKEN_LIFETIME - TOKEN_MARGIN:
+            found = self._described(claim, self._listed_by_dynamodb(claim), found)
+            if best := _best(claim, found.values()):
+                log.info("export %s: found again by listing, %s", best.export_arn, best.status)
+                return best
         self._require_same_table(claim)
         started = self.dynamodb.start_export(claim.request, claim.client_token)
         log.info("export %s: %s for claim %s of %s", started.export_arn, started.status, claim.sequence, claim.subject)
@@ -71,18 +82,13 @@ class Exports:
 
     def find(self, claim: Claim) -> ExportDescription | None:
         """Return the export of a claim without asking for one, None if there is none; DynamoDB may have forgotten the token."""
-        found: dict[str, ExportDescription] = {}
-        for candidates in (self._listed_in_prefix(claim), self._listed_by_dynamodb(claim)):
-            for export_arn in candidates:
-                if export_arn not in found and (description := self._agreeing(claim, export_arn)):
-                    found[export_arn] = description
-            # What FAILED is no answer yet: a person may have started another one for the same window and prefix.
-            if any(each.status is not ExportStatus.FAILED for each in found.values()):
-                break
-        if not found:
-            return None
-        best = min(found.values(), key=lambda each: (_USEFULNESS[each.status], each.export_id))
-        log.info("export %s: found again by listing, %s", best.export_arn, best.status)
+        found = self._described(claim, self._listed_in_prefix(claim), {})
+        # What FAILED is no answer yet: a person may have started another one for the same window and prefix.
+        if not _best(claim, found.values(), usable_only=True):
+            found = self._described(claim, self._listed_by_dynamodb(claim), found)
+        best = _best(claim, found.values())
+        if best:
+            log.info("export %s: found again by listing, %s", best.export_arn, best.status)
         return best
 
     def require_agreement(self, claim: Claim, description: ExportDescription) -> None:
@@ -120,6 +126,16 @@ class Exports:
                 return
             yield export_arn
 
+    def _described(
+        self, claim: Claim, candidates: Iterable[str], found: Mapping[str, ExportDescription]
+    ) -> dict[str, ExportDescription]:
+        """Add those of the candidates that agree with the claim to what was found already."""
+        agreeing = dict(found)
+        for export_arn in candidates:
+            if export_arn not in agreeing and (description := self._agreeing(claim, export_arn)):
+                agreeing[export_arn] = description
+        return agreeing
+
     def _agreeing(self, claim: Claim, export_arn: str) -> ExportDescription | None:
         try:
             description = self.dynamodb.describe_export(export_arn)
@@ -135,7 +151,19 @@ class Exports:
         return description
 
 
-_USEFULNESS = {ExportStatus.COMPLETED: 0, ExportStatus.IN_PROGRESS: 1, ExportStatus.FAILED: 2}
+def _best(claim: Claim, found: Iterable[ExportDescription], *, usable_only: bool = False) -> ExportDescription | None:
+    """Return the export to go on with: whoever looks, and whenever, takes the same one of several.
+
+    What another one asked for by hand is as good as ours, unless it FAILED: then ours was never asked for.
+
+    :param usable_only: pass over ours too if it FAILED.
+    """
+
+    def rank(each: ExportDescription) -> tuple[bool, bool, str]:
+        return each.status is ExportStatus.FAILED, each.client_token != claim.client_token, each.export_id
+
+    most = (False, True) if usable_only else (True, False)
+    return min((each for each in found if rank(each)[:2] <= most), key=rank, default=None)
 
 
 def _started_before(export_arn: str, moment: datetime) -> bool:

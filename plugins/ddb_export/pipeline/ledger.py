@@ -8,6 +8,7 @@
     ledger/verified/{export}.json                  evidence that an attempt's export is whole
     ledger/published/{output}/{export}/{generation}.json   evidence that an output can be read
     ledger/schema/{version}.json, ledger/schema.json       the schema document's versions, and a copy of the newest
+    ledger/summary.json                            what is settled, in few words; disposable
 
 Nothing is locked. A claim is written only if its number is free (``If-None-Match: *``): who loses reads again and decides
 again. Evidence is written once at a key that follows from what it proves, so that writing it again changes nothing.
@@ -15,15 +16,12 @@ again. Evidence is written once at a key that follows from what it proves, so th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ddb_export.aws.object_store import ObjectMissingError, PreconditionFailedError
 from ddb_export.domain.export import ExportRequest, export_name
 from ddb_export.domain.layout import Lake
 from ddb_export.domain.ledger import (
@@ -38,6 +36,16 @@ from ddb_export.domain.ledger import (
 )
 from ddb_export.domain.schema import DEFAULT_COLUMN_LIMIT, ExportStatistics, SchemaDocument
 from ddb_export.exceptions import ClaimConflictError, LedgerError, TableIdentityError
+from ddb_export.pipeline.ledger_documents import LedgerDocuments
+from ddb_export.pipeline.ledger_reading import (
+    claim_path,
+    read_chain,
+    read_claims,
+    read_every_claim,
+    read_every_object,
+    verified_path,
+    write_summary,
+)
 
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
@@ -78,69 +86,101 @@ class Ledger:
     """
 
     def __init__(self, store: ObjectStore, lake: Lake) -> None:
-        self._store = store
+        self._documents = LedgerDocuments(store, lake.ledger)
         self.lake = lake
 
     @property
     def store(self) -> ObjectStore:
         """The bucket of the lake."""
-        return self._store
+        return self._documents.store
+
+    def read(self, outputs: Sequence[str] = ()) -> Chain:
+        """Return the chain as it is now; an empty one if there is no ledger.
+
+        Years of a chain cost no more requests than days: what is settled comes from a summary (:meth:`summarise`), if there is one.
+
+        :param outputs: outputs whose publication is asked about; none for none.
+        :raises LedgerError: an entry cannot be read, or a number is missing among the claims.
+        :raises OwnershipError: a newer version of this package wrote it.
+        """
+        return read_chain(self._documents, outputs)
+
+    def read_every_object(self) -> Chain:
+        """Return the chain from all claims and all evidence, without a summary.
+
+        :raises LedgerError: as :meth:`read`. :raises OwnershipError: as :meth:`read`.
+        """
+        return read_every_object(self._documents)
+
+    def summarise(self, chain: Chain, outputs: Sequence[str]) -> None:
+        """Leave a summary of a chain for those who read it next; deleting it changes no answer.
+
+        :param chain: what :meth:`read` returned for these outputs.
+        """
+        write_summary(self._documents, chain, outputs)
 
     def claim_of(self, export: str) -> Claim:
         """Return the claim of an attempt.
 
         :raises LedgerError: nothing was claimed under this name.
         """
-        for claim in self.read().claims:
-            if claim.export == export:
-                return claim
+        chain = read_claims(self._documents)
+        claimed = next((claim for claim in chain.claims if claim.export == export), None)
+        found = claimed or self._settled_claim(chain, export)
+        if found is None:
+            # An earlier attempt at what is settled is in no summary.
+            claims = read_every_claim(self._documents)
+            found = next((claim for claim in claims if claim.export == export), None)
+        if found:
+            return found
         raise LedgerError(
             f"export {export}",
-            f"the ledger {self._uri('')} has no claim of this name",
+            f"the ledger {self._documents.uri()} has no claim of this name",
             "use the name that the export task returned",
         )
 
-    def read(self, outputs: Sequence[str] = ()) -> Chain:  # summaries will need it
-        """Return everything that the ledger holds; an empty chain if there is none.
+    def _settled_claim(self, chain: Chain, export: str) -> Claim | None:
+        settled = chain.settled_window(subject_of(export), chain.table_id or "")
+        if settled is None or settled.export != export:
+            return None
+        return self._documents.read(claim_path(settled.sequence), Claim.from_json)
 
-        :param outputs: outputs that the configuration asks for.
+    def verified_entry(self, export: str) -> VerifiedEntry | None:
+        """Return the evidence of an attempt, None if it is not verified."""
+        return self._documents.read(verified_path(export), VerifiedEntry.from_json)
 
-        Evidence is read before claims: what is proved was claimed before, so the answer never holds evidence without its
-        claim.
+    def verified_of(self, chain: Chain, exports: Sequence[str]) -> list[VerifiedEntry]:
+        """Return the evidence of exports, whichever attempt at them was verified, in their order.
 
-        :raises LedgerError: an entry cannot be read, or a number is missing among the claims.
-        :raises OwnershipError: a newer version of this package wrote it.
+        Windows whose place others have taken since are left out, as are those that are not verified.
+
+        :param exports: names of attempts.
         """
-        owner = self._read_one("owner.json", Owner.from_json)
-        if owner:
-            owner.require_known_format()
-        published = self._read_all("published/", PublishedEntry.from_json)
-        verified = self._read_all("verified/", VerifiedEntry.from_json)
-        return Chain(owner, self._read_claims(), {entry.export: entry for entry in verified}, tuple(published))
+        subjects = [subject for export in exports if (subject := subject_of(export)) not in chain.superseded]
+        settled = [chain.settled_window(subject, chain.table_id or "") for subject in subjects]
+        paths = [
+            verified_path(each.export) for each in settled if each and each.window.key not in chain.verified_subjects
+        ]
+        read = self._documents.read_each(paths, VerifiedEntry.from_json)
+        entries = {**{entry.subject: entry for entry in read}, **chain.verified_subjects}
+        return [entries[subject] for subject in subjects if subject in entries]
 
-    def _read_claims(self) -> tuple[Claim, ...]:
-        for _ in range(_LISTINGS):
-            claims = sorted(self._read_all("claims/", Claim.from_json), key=lambda claim: claim.sequence)
-            missing = _first_missing(claims)
-            if missing is None:
-                return tuple(claims)
-            # A listing of a local folder may show a file and not the one that was written before it; S3's never does.
-        raise LedgerError(
-            self._uri("claims/"),
-            f"claim {missing} is missing",
-            "restore it from the bucket's older versions; the ledger must never be under a lifecycle rule",
-        )
+    def published_entry(self, output: str, export: str) -> PublishedEntry | None:
+        """Return the newest evidence that an output of an attempt was published, None if it was not."""
+        paths = self._documents.paths(f"published/{output}/{export}/")
+        found = self._documents.read_each(paths, PublishedEntry.from_json)
+        return max(found, key=lambda entry: entry.published_at, default=None)
 
     def own(self, table_arn: str, now: datetime) -> Owner:
         """Begin the ledger for a table, or check that it is this table's.
 
         :raises OwnershipError: it belongs to another table, or has a newer format.
         """
-        owner = self._read_one("owner.json", Owner.from_json)
+        owner = self._documents.read("owner.json", Owner.from_json)
         if owner is None:
             owner = Owner(table_arn, self.lake.name, now)
-            if not self._put_once("owner.json", owner.to_json()):
-                owner = self._read_one("owner.json", Owner.from_json) or owner
+            if not self._documents.put_once("owner.json", owner.to_json()):
+                owner = self._documents.read("owner.json", Owner.from_json) or owner
         owner.require(table_arn)
         return owner
 
@@ -157,12 +197,22 @@ class Ledger:
         :raises ClaimConflictError: boundaries overlap with those of another claim.
         :raises TableIdentityError: a window is wanted of another table than the one that the chain began with.
         """
-        chain = self.read()
+        subjects = [subject_of(export_name(each.request, 1)) for each in wanted]
+        read = partial(self._read_with, subjects, table_id)
+        chain = read()
         claims = []
         for each in wanted:
-            claim, chain = self._append(chain, partial(_decide, each, table_id, now))
+            claim, chain = self._append(chain, read, partial(_decide, each, table_id, now))
             claims.append(claim)
         return claims
+
+    def _read_with(self, subjects: Sequence[str], table_id: str) -> Chain:
+        """Read the chain, with the claims and the evidence of these subjects also where they are settled."""
+        chain = self.read()
+        settled = [found for subject in subjects if (found := chain.settled_window(subject, table_id))]
+        claims = self._documents.read_each([claim_path(each.sequence) for each in settled], Claim.from_json)
+        entries = self._documents.read_each([verified_path(each.export) for each in settled], VerifiedEntry.from_json)
+        return chain.with_settled(claims, entries)
 
     def next_attempt(
         self, failed: Claim, table_id: str, now: datetime, reason: str, request: ExportRequest | None = None
@@ -190,26 +240,27 @@ class Ledger:
                 return newest
             return chain.next_claim(failed.kind, asked, table_id, now, reason)
 
-        claim, _ = self._append(self.read(), decide)
+        read = partial(self._read_with, [failed.subject], table_id)
+        claim, _ = self._append(read(), read, decide)
         return claim
 
     def record_failed(self, entry: FailedEntry) -> None:
         """Add the evidence that an attempt's export FAILED; the first writer's entry stays."""
-        self._put_once(f"failed/{entry.export}.json", entry.to_json())
+        self._documents.put_once(f"failed/{entry.export}.json", entry.to_json())
 
     def record_verified(self, entry: VerifiedEntry) -> VerifiedEntry:
         """Add the evidence of a verified attempt; the first writer's entry stays and is returned."""
         key = f"verified/{entry.export}.json"
-        if self._put_once(key, entry.to_json()):
+        if self._documents.put_once(key, entry.to_json()):
             return entry
-        return self._read_one(key, VerifiedEntry.from_json) or entry
+        return self._documents.read(key, VerifiedEntry.from_json) or entry
 
     def record_published(self, entry: PublishedEntry) -> PublishedEntry:
         """Add the evidence of a published output; the first writer's entry stays and is returned."""
         key = f"published/{entry.output}/{entry.export}/{entry.generation}.json"
-        if self._put_once(key, entry.to_json()):
+        if self._documents.put_once(key, entry.to_json()):
             return entry
-        return self._read_one(key, PublishedEntry.from_json) or entry
+        return self._documents.read(key, PublishedEntry.from_json) or entry
 
     def read_schema(self, version: int | None = None) -> SchemaDocument:
         """Return a version of the schema document; the newest by default, an empty one if there is none.
@@ -217,15 +268,17 @@ class Ledger:
         :raises LedgerError: there is no such version.
         """
         if version is None:
-            stored = list(self._store.list_objects(f"{self.lake.ledger}/schema/"))
+            stored = list(self._documents.paths("schema/"))
             if not stored:
                 return SchemaDocument()
-            version = int(stored[-1].key.rsplit("/", 1)[-1].removesuffix(".json"))
+            version = int(stored[-1].rsplit("/", 1)[-1].removesuffix(".json"))
         if version == 0:
             return SchemaDocument()
-        schema = self._read_one(_schema_path(version), SchemaDocument.from_json)
+        schema = self._documents.read(_schema_path(version), SchemaDocument.from_json)
         if schema is None:
-            raise LedgerError(self._uri(_schema_path(version)), "it is missing", "restore the object's older version")
+            raise LedgerError(
+                self._documents.uri(_schema_path(version)), "it is missing", "restore the object's older version"
+            )
         return schema
 
     def extend_schema(
@@ -243,20 +296,20 @@ class Ledger:
             if extended is schema:
                 self._show_schema(schema)
                 return schema
-            if self._put_once(_schema_path(extended.version), extended.to_json()):
+            if self._documents.put_once(_schema_path(extended.version), extended.to_json()):
                 self._show_schema(extended)
                 return extended
         raise ClaimConflictError(
-            self._uri("schema/"), f"others added versions {_TRIES} times meanwhile", "clear this task"
+            self._documents.uri("schema/"), f"others added versions {_TRIES} times meanwhile", "clear this task"
         )
 
     def write_note(self, path: str, document: Mapping[str, Any]) -> None:
         """Write a disposable intermediate result of mapped tasks; writing it again gives the same."""
-        self._store.put(f"{self.lake.ledger}/{path}", _encode(document))
+        self._documents.put(path, document)
 
     def read_note(self, path: str) -> Any:
         """Return what :meth:`write_note` wrote, None if nothing was written."""
-        document, _ = self._read_with_etag(path)
+        document, _ = self._documents.read_with_etag(path)
         return document
 
     def _show_schema(self, schema: SchemaDocument) -> None:
@@ -265,89 +318,38 @@ class Ledger:
         It is looked at whenever an export is merged, so that a copy that was not written for a crash is made up for.
         """
         for _ in range(_TRIES):
-            shown, etag = self._read_with_etag("schema.json")
+            shown, etag = self._documents.read_with_etag("schema.json")
             if shown and shown.get("version", 0) >= schema.version:
                 return
-            if self._replace("schema.json", schema.to_json(), etag):
+            if self._documents.replace("schema.json", schema.to_json(), etag):
                 return
 
-    def _append(self, chain: Chain, decide: Callable[[Chain], Claim]) -> tuple[Claim, Chain]:
+    def _append(self, chain: Chain, read: Callable[[], Chain], decide: Callable[[Chain], Claim]) -> tuple[Claim, Chain]:
         """Add the claim that ``decide`` names, unless it is there; decide again whenever another writer was first."""
         for _ in range(_TRIES):
             claim = decide(chain)
-            if claim.sequence <= len(chain.claims):
+            if claim.sequence <= chain.last_sequence:
                 return claim, chain
-            if self._put_once(f"claims/{claim.sequence:012d}.json", claim.to_json()):
+            if self._documents.put_once(claim_path(claim.sequence), claim.to_json()):
                 return claim, chain.with_claim(claim)
-            chain = self.read()
+            chain = read()
         raise ClaimConflictError(
-            self._uri("claims/"), f"others took the next number {_TRIES} times", "none needed: the task tries again"
+            self._documents.uri("claims/"),
+            f"others took the next number {_TRIES} times",
+            "none needed: the task tries again",
         )
-
-    def _put_once(self, path: str, document: Mapping[str, Any]) -> bool:
-        """Write a document if there is none; tell whether what is there now is this one."""
-        content = _encode(document)
-        key = f"{self.lake.ledger}/{path}"
-        try:
-            self._store.put_if_absent(key, content)
-        except PreconditionFailedError:
-            return self._store.read(key).content == content
-        return True
-
-    def _replace(self, path: str, document: Mapping[str, Any], etag: str | None) -> bool:
-        if etag is None:
-            return self._put_once(path, document)
-        content = _encode(document)
-        key = f"{self.lake.ledger}/{path}"
-        try:
-            self._store.put_if_match(key, content, etag)
-        except PreconditionFailedError:
-            return self._store.read(key).content == content
-        return True
-
-    def _read_one(self, path: str, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
-        document, _ = self._read_with_etag(path)
-        return self._parse(f"{self.lake.ledger}/{path}", document, parse) if document is not None else None
-
-    def _read_with_etag(self, path: str) -> tuple[Any, str | None]:
-        key = f"{self.lake.ledger}/{path}"
-        try:
-            stored = self._store.read(key)
-        except ObjectMissingError:
-            return None, None
-        return _decode(self._store.uri(key), stored.content), stored.etag
-
-    def _read_all(self, folder: str, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
-        keys = [stored.key for stored in self._store.list_objects(f"{self.lake.ledger}/{folder}")]
-
-        def read(key: str) -> T:
-            return self._parse(key, _decode(self._store.uri(key), self._store.read(key).content), parse)
-
-        with ThreadPoolExecutor(_READERS) as readers:
-            return list(readers.map(read, keys))
-
-    def _parse(self, key: str, document: Any, parse: Callable[[Mapping[str, Any]], T]) -> T:
-        try:
-            return parse(document)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(self._store.uri(key), error) from error
-
-    def _uri(self, path: str) -> str:
-        return self._store.uri(f"{self.lake.ledger}/{path}")
 
 
 def _schema_path(version: int) -> str:
     return f"schema/{version:06d}.json"
 
 
-def _first_missing(claims: Sequence[Claim]) -> int | None:
-    return next((number for number, claim in enumerate(claims, start=1) if claim.sequence != number), None)
-
-
 def _decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
     existing = chain.newest_attempt(subject_of(export_name(wanted.request, 1)), table_id)
     if existing and existing.attempt >= (wanted.attempt or 0):
         return existing
+    if wanted.beside_chain:
+        chain.refuse_other_table(wanted.kind, wanted.request, table_id)
     kind = wanted.kind
     # A chain that is not the one to be closed was opened by someone who was faster; theirs is taken.
     if kind is ClaimKind.BASE and chain.base_claim and wanted.closes_chain != chain.number:
@@ -355,20 +357,3 @@ def _decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim
             return chain.base_claim
         kind = ClaimKind.SNAPSHOT
     return chain.next_claim(kind, wanted.request, table_id, now, wanted.reason, supersedes=wanted.supersedes)
-
-
-def _encode(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _decode(uri: str, content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise _damaged(uri, error) from error
-
-
-def _damaged(uri: str, error: Exception) -> LedgerError:
-    return LedgerError(
-        uri, f"it is not what ddb_export writes ({type(error).__name__}: {error})", "restore the object's older version"
-    )

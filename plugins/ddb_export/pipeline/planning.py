@@ -144,7 +144,7 @@ def require_first_run(ledger: Ledger, store: ObjectStore, earlier: Sequence[str]
         raise EmptyLedgerError(
             f"ledger {ledger.lake.uri('ledger/')}",
             f"it is empty, but an earlier chain existed: {signs[0]}",
-            "restore the ledger from the bucket's older versions, or trigger the DAG with new_base: true to begin again",
+            f"rebuild it with ddb-export ledger rebuild {ledger.lake.name}, or trigger the DAG with new_base: true to begin again",
         )
 
 

@@ -7,11 +7,13 @@ run again, anywhere, and XComs stay small whatever the size of an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.aws.errors import ObjectMissingError
 from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
 from ddb_export.domain.export import ExportType, export_id
 from ddb_export.domain.layout import LIVE, glue_name, window_partition
@@ -116,6 +118,21 @@ def group_files(entries: Sequence[VerifiedEntry], most_groups: int) -> list[File
     return groups
 
 
+_RESTORE = (
+    "restore the raw export from the bucket's older versions, or export it again: trigger the DAG by hand with from, to and"
+    " re_export: true"
+)
+
+
+@contextmanager
+def _raw_export(entry: VerifiedEntry) -> Iterator[None]:
+    """Say what to do where files of a verified export are gone."""
+    try:
+        yield
+    except ObjectMissingError as error:
+        raise VerificationError(f"raw files of {entry.export}", str(error.cause), _RESTORE) from error
+
+
 @dataclass(frozen=True, slots=True)
 class TableWork:
     """The steps of one table's exports.
@@ -175,8 +192,9 @@ class TableWork:
 
     def scan(self, entry: VerifiedEntry, group: FileGroup) -> ExportStatistics:
         """Count what decides the columns, and leave it for :meth:`merge_schema`."""
-        source = self._source(entry)
-        statistics = scan_files(source, group.indexes(len(source.manifests.files)))
+        with _raw_export(entry):
+            source = self._source(entry)
+            statistics = scan_files(source, group.indexes(len(source.manifests.files)))
         self.ledger.write_note(group.statistics_path, statistics.to_json())
         return statistics
 
@@ -200,10 +218,11 @@ class TableWork:
 
     def convert(self, entry: VerifiedEntry, group: FileGroup) -> list[ConvertedPart]:
         """Convert a group's files, and leave the list of the parts for :meth:`publish`."""
-        source = self._source(entry)
-        generation = self._generation(source, entry, group)
-        indexes = group.indexes(len(source.manifests.files))
-        parts = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
+        with _raw_export(entry):
+            source = self._source(entry)
+            generation = self._generation(source, entry, group)
+            indexes = group.indexes(len(source.manifests.files))
+            parts = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
         document = {"parts": [part.to_json() for part in parts]}
         self.ledger.write_note(group.converted_path(generation), document)
         return parts
@@ -216,14 +235,20 @@ class TableWork:
         The order is the promise: files, table, what it replaces goes, partition, ``_live.json``, evidence. Whatever is
         interrupted is done again.
 
-        :return: the evidence; None if verified windows have replaced this one meanwhile, so that it must not be shown.
+        :return: the evidence; that of the newer generation where one is shown already; None where a later attempt or other windows
+            were verified in its place, so that it must not be shown (again).
         :raises ConversionError: a group is not converted, or the counts do not add up; readers see nothing of it.
         """
         chain = self.ledger.read()
-        if entry.subject in chain.superseded:
-            log.info("export %s: replaced by windows that hold it wholly; it is not shown", entry.export)
+        if self.ledger.verified_of(chain, [entry.export]) != [entry]:
+            log.info("export %s: others were verified in its place; it is not shown", entry.export)
             return None
-        source = self._source(entry)
+        shown = self.ledger.published_entry(output_of(entry.kind), entry.export)
+        if shown and shown.schema_version > (groups[0].schema_version or 0):
+            log.info("export %s: it is shown with columns of version %s already", entry.export, shown.schema_version)
+            return shown
+        with _raw_export(entry):
+            source = self._source(entry)
         generation = self._generation(source, entry, groups[0])
         parts = self._converted(entry, generation, groups)
         output = output_of(entry.kind)
@@ -275,7 +300,7 @@ class TableWork:
             raise VerificationError(
                 self.store.uri(entry.manifest_key),
                 "it is missing, or not the manifest that was verified",
-                "restore the raw export from the bucket's older versions, or export this window again",
+                _RESTORE,
             )
         return ExportSource(self.store, manifests)
 

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from ddb_export.domain.export import ExportDescription, ExportStatus
-from ddb_export.exceptions import ExportFailedError, ExportThrottledError
+from ddb_export.domain.waiting import pause_between_questions, turn
+from ddb_export.exceptions import DdbExportError, ExportThrottledError
+from ddb_export.pipeline.waiting import failed, passes, refusal, refusal_event
 from ddb_export.retry_policy import DdbExportRetryPolicy
-from ddb_export.triggers.export import DynamoDBExportTrigger, refusal
+from ddb_export.triggers.export import DynamoDBExportTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ddb_export.hooks.lake import LakeHook
 
+_NO_TIME_CAP = timedelta(days=365)
+"""Airflow's own default is seven days."""
+
+_UNANSWERED_SINCE = "unanswered_since"
+
 
 class DynamoDBExportSensor(BaseSensorOperator):
     """Waits until an export has ended; deferred by default, so that no worker slot is held.
 
-    Returns the description of the COMPLETED export, flat.
+    Returns the description of the COMPLETED export, flat. Poking has the same outcomes; neither has a time cap unless ``timeout``
+    is given.
 
     :param export_arn: what to wait for. Templated.
     :param deferrable: wait in the triggerer; else poke.
-    :param poll_interval: how often DynamoDB is asked.
+    :param poll_interval: time between two questions at least; an export that runs for long is asked after less often.
     :param aws_conn_id: Airflow connection. :param region_name: region of the table.
     :param verify: whether and how TLS certificates are checked. :param botocore_config: settings of the client.
     """
@@ -48,7 +57,10 @@ class DynamoDBExportSensor(BaseSensorOperator):
     ) -> None:
         kwargs.setdefault("poke_interval", poll_interval.total_seconds())
         kwargs.setdefault("retry_policy", DdbExportRetryPolicy())
+        capped = "timeout" in kwargs
+        kwargs.setdefault("timeout", _NO_TIME_CAP.total_seconds())
         super().__init__(**kwargs)
+        self.time_cap = timedelta(seconds=self.timeout) if capped else None
         self.export_arn = export_arn
         self.deferrable = deferrable
         self.poll_interval = poll_interval
@@ -65,11 +77,8 @@ class DynamoDBExportSensor(BaseSensorOperator):
         return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 
     def execute(self, context: Context) -> Any:
-        """Ask once; then wait, deferred or poking."""
-        if not self.deferrable:
-            return super().execute(context)
-        description = self.hook.dynamodb.describe_export(self.export_arn)
-        if description.status is ExportStatus.IN_PROGRESS:
+        """Wait, deferred or poking."""
+        if self.deferrable:
             self.defer(
                 trigger=DynamoDBExportTrigger(
                     export_arn=self.export_arn,
@@ -80,20 +89,23 @@ class DynamoDBExportSensor(BaseSensorOperator):
                     botocore_config=self.botocore_config,
                 ),
                 method_name="execute_complete",
-                timeout=None,
+                timeout=self.time_cap,
             )
-        return _completed(description)
+        return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask once; throttling does not end the wait.
+        """Ask once. Throttling and passing faults of the network do not end the wait.
 
-        :raises ExportFailedError: the export FAILED.
+        :raises ExportFailedError: the export FAILED. :raises NotReachableError: it could not be asked after for 15 minutes.
         """
         try:
             description = self.hook.dynamodb.describe_export(self.export_arn)
-        except ExportThrottledError as error:
-            self.log.info("asking again in %s s: %s", self.poke_interval, error)
+        except DdbExportError as error:
+            if not passes(error, self._unanswered_for(context, error)):
+                raise refusal(refusal_event(self.export_arn, error)) from error
+            self.log.info("asking again: %s", error)
             return PokeReturnValue(is_done=False)
+        context["task_state_store"].delete(_UNANSWERED_SINCE)
         if description.status is ExportStatus.IN_PROGRESS:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=_completed(description))
@@ -105,15 +117,47 @@ class DynamoDBExportSensor(BaseSensorOperator):
         """
         if event["status"] == "error":
             raise refusal(event)
-        return _completed(self.hook.dynamodb.describe_export(self.export_arn))
+        return self.look_again(context)
+
+    def look_again(self, context: Context, event: Any = None, turns: int = 0) -> dict[str, Any]:
+        """Describe the export that has ended; where DynamoDB is too busy, wait for a turn, deferred.
+
+        :param turns: how many turns were waited so far.
+        """
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        try:
+            description = self.hook.dynamodb.describe_export(self.export_arn)
+        except ExportThrottledError as error:
+            delay = turn(turns, random.random())  # noqa: S311  # no secret
+            self.log.info("turn %s: waiting %s for AWS to have room again: %s", turns + 1, delay, error)
+            self.defer(
+                trigger=TimeDeltaTrigger(delay),
+                method_name="look_again",
+                kwargs={"turns": turns + 1},
+                timeout=self.time_cap,
+            )
+        return _completed(description)
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        """Return the seconds until the next poke: as in the triggerer, where Airflow's own back-off is not asked for."""
+        interval = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        return interval if self.exponential_backoff else pause_between_questions(interval, run_duration())
+
+    def _unanswered_for(self, context: Context, error: DdbExportError) -> timedelta:
+        """Return for how long nothing was answered; it outlives the process, as each poke of a rescheduled sensor has its own."""
+        if isinstance(error, ExportThrottledError):
+            context["task_state_store"].delete(_UNANSWERED_SINCE)
+            return timedelta()
+        now = datetime.now(UTC)
+        since = context["task_state_store"].get(_UNANSWERED_SINCE)
+        if since is None:
+            context["task_state_store"].set(_UNANSWERED_SINCE, now.isoformat())
+        return now - (datetime.fromisoformat(str(since)) if since else now)
 
 
 def _completed(description: ExportDescription) -> dict[str, Any]:
     if description.status is ExportStatus.FAILED:
-        raise ExportFailedError(
-            description.export_arn,
-            f"DynamoDB ended it as FAILED with {description.failure_code}: {description.failure_message}",
-            "remove the cause, then start the export again",
-            code=description.failure_code,
-        )
+        remedy = "start the export again"
+        raise failed(description, "it", after=remedy, passing=remedy)
     return description.to_xcom()

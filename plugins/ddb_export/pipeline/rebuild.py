@@ -1,0 +1,310 @@
+"""Writing a lost ledger again from the raw exports and the converted files that are there.
+
+Nothing is believed for its name: each export is verified against what its claim says, as after an export. A rebuild that was
+interrupted goes on where it stopped, because the same raw exports give the same ledger.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.aws.errors import ObjectMissingError
+from ddb_export.domain.evidence import Claim, Owner, PublishedEntry, VerifiedEntry
+from ddb_export.domain.layout import LIVE, changes_partition, glue_name, snapshot_partition
+from ddb_export.domain.manifest import EXPORT_ID, SUMMARY, ManifestSummary
+from ddb_export.domain.planning_rules import output_of
+from ddb_export.domain.rebuild import RawExport, Rebuilt, is_attempt, rebuild
+from ddb_export.domain.schema import SchemaDocument
+from ddb_export.exceptions import UsageError, VerificationError
+from ddb_export.pipeline.ledger_documents import LedgerDocuments
+from ddb_export.pipeline.ledger_reading import claim_path, read_every_object
+from ddb_export.pipeline.location import ExportLocation
+from ddb_export.pipeline.verification import VerificationLevel, read_manifests, verify_export
+
+if TYPE_CHECKING:
+    from ddb_export.aws.object_store import ObjectStore
+    from ddb_export.domain.layout import Lake
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRaw:
+    """What lies in ``raw/``.
+
+    :param exports: attempts' folders. :param others: names of what is not ours.
+    """
+
+    exports: tuple[RawExport, ...]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rebuild wrote, or would write.
+
+    :param rebuilt: owner and claims. :param verified: attempts with evidence.
+    :param refused: attempts that did not verify, with the first thing that is wrong.
+    :param published: attempts whose converted files are there and whole.
+    :param columns: columns of the schema document that were found in converted files.
+    """
+
+    rebuilt: Rebuilt
+    verified: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    published: tuple[str, ...]
+    columns: int
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Where a ledger is rebuilt, and how."""
+
+    store: ObjectStore
+    lake: Lake
+    now: datetime
+    level: VerificationLevel
+    database: str | None
+
+
+def find_raw(store: ObjectStore, lake: Lake) -> FoundRaw:
+    """Look at every folder of ``raw/`` and read the manifests."""
+    exports, others = [], []
+    for entry in store.list_folder(lake.key("raw")):
+        name = entry.key.rstrip("/").rsplit("/", 1)[-1]
+        if entry.is_folder and is_attempt(name):
+            exports.append(_raw_export(store, lake, name))
+        else:
+            others.append(name)
+    return FoundRaw(tuple(exports), tuple(others))
+
+
+def rebuild_ledger(
+    store: ObjectStore,
+    lake: Lake,
+    now: datetime,
+    *,
+    apply: bool,
+    level: VerificationLevel = VerificationLevel.MANIFEST,
+    database: str | None = None,
+) -> Outcome:
+    """Say what the ledger must hold, and write it.
+
+    :param now: by AWS's clock, or this machine's. :param apply: write it; else only say it.
+    :param level: how far exports are verified. :param database: Glue database of the tables; without it what is
+        published is left to the next run, which publishes it again.
+    :raises UsageError: there is a ledger already that says something else.
+    :raises LedgerError: there is nothing that one can be made of.
+    """
+    work = _Work(store, lake, now, level, database)
+    found = find_raw(store, lake)
+    rebuilt = rebuild(found.exports, lake.bucket, lake.key("raw"))
+    documents = LedgerDocuments(store, lake.ledger)
+    _require_room(documents, rebuilt)
+    if apply:
+        documents.put_once("owner.json", Owner(rebuilt.table_arn, lake.name, rebuilt.claims[0].claimed_at).to_json())
+        for claim in rebuilt.claims:
+            if not documents.put_once(claim_path(claim.sequence), claim.to_json()):
+                raise _busy(documents, claim.sequence)
+    live = {each["export_arn"]: each for each in _live_documents(store, lake, rebuilt)}
+    verified: list[VerifiedEntry] = []
+    refused: list[tuple[str, str]] = []
+    for claim in rebuilt.claims:
+        raw = rebuilt.found[claim.export]
+        if raw.summary is None:
+            continue
+        ttl = _ttl_attribute(live.get(str(raw.summary.export_arn)))
+        try:
+            verified.append(_verify(work, claim, raw, ttl))
+        except VerificationError as error:
+            refused.append((claim.export, error.cause))
+    schema = _recover_schema(store, lake, list(live.values()))
+    published = _published(work, verified, live, schema) if database and schema.columns else []
+    if apply:
+        _write(documents, verified, published, schema)
+    return Outcome(
+        rebuilt,
+        tuple(entry.export for entry in verified),
+        tuple(refused),
+        tuple(entry.export for entry in published),
+        len(schema.columns),
+        found.others,
+    )
+
+
+def _write(
+    documents: LedgerDocuments,
+    verified: Sequence[VerifiedEntry],
+    published: Sequence[PublishedEntry],
+    schema: SchemaDocument,
+) -> None:
+    """Write the evidence; the schema first, so that no run meanwhile begins another one."""
+    if schema.columns:
+        documents.put_once("schema/000001.json", schema.to_json())
+        documents.put_once("schema.json", schema.to_json())
+    for verified_entry in verified:
+        documents.put_once(f"verified/{verified_entry.export}.json", verified_entry.to_json())
+    for entry in published:
+        documents.put_once(f"published/{entry.output}/{entry.export}/{entry.generation}.json", entry.to_json())
+
+
+def _require_room(documents: LedgerDocuments, rebuilt: Rebuilt) -> None:
+    """Let a rebuild go on that was interrupted, and refuse to write into any other ledger."""
+    there = read_every_object(documents).claims
+    for claim, wanted in zip(there, rebuilt.claims, strict=False):
+        if claim != wanted:
+            raise _busy(documents, claim.sequence)
+    if len(there) > len(rebuilt.claims):
+        raise _busy(documents, len(rebuilt.claims) + 1)
+
+
+def _busy(documents: LedgerDocuments, sequence: int) -> UsageError:
+    return UsageError(
+        documents.uri(),
+        f"it is not empty: claim {sequence} is not one that the raw exports lead to",
+        "leave it as it is if it is sound; else move the ledger's folder away, then rebuild",
+    )
+
+
+def _raw_export(store: ObjectStore, lake: Lake, name: str) -> RawExport:
+    """Read an attempt's folder; of several exports in it, the first that has a manifest counts."""
+    folder = f"{lake.key('raw')}/{name}/AWSDynamoDB"
+    names = [entry.key.rstrip("/").rsplit("/", 1)[-1] for entry in store.list_folder(folder) if entry.is_folder]
+    ids = sorted(each for each in names if EXPORT_ID.fullmatch(each))
+    for export_id in ids:
+        if summary := _summary(store, f"{folder}/{export_id}"):
+            return RawExport(name, export_id, summary)
+    return RawExport(name, ids[0] if ids else None)
+
+
+def _summary(store: ObjectStore, folder: str) -> ManifestSummary | None:
+    try:
+        store.stat(f"{folder}/{SUMMARY}")
+    except ObjectMissingError:
+        return None
+    summary = read_manifests(store, ExportLocation(folder)).summary
+    return summary if summary and summary.table_arn and summary.table_id else None
+
+
+def _verify(work: _Work, claim: Claim, raw: RawExport, ttl_attribute: str | None) -> VerifiedEntry:
+    store, lake = work.store, work.lake
+    location = ExportLocation(f"{lake.key('raw')}/{raw.name}/AWSDynamoDB/{raw.export_id}")
+    manifests = read_manifests(store, location)
+    report = verify_export(store, manifests, level=work.level, expected=claim.request, table_id=claim.table_id)
+    report.require_ok()
+    summary, request = manifests.summary, claim.request
+    if summary is None:
+        raise VerificationError(store.uri(location.summary_key), "it is missing", "restore it")
+    return VerifiedEntry(
+        export=claim.export,
+        kind=claim.kind,
+        attempt=claim.attempt,
+        export_arn=str(summary.export_arn),
+        table_arn=request.table_arn,
+        table_id=claim.table_id,
+        export_time=request.export_time,
+        start=request.window.start if request.window else None,
+        end=request.window.end if request.window else None,
+        view=str(request.view) if request.view else None,
+        bucket=request.bucket,
+        manifest_key=location.summary_key,
+        level=str(report.level),
+        files=len(report.files),
+        item_count=summary.item_count or 0,
+        bytes_read=report.bytes,
+        billed_bytes=summary.billed_bytes or 0,
+        ttl_attribute=ttl_attribute,
+        verified_at=work.now,
+    )
+
+
+def _live_documents(store: ObjectStore, lake: Lake, rebuilt: Rebuilt) -> Iterator[dict[str, Any]]:
+    """Yield what ``_live.json`` says in each partition that the claims can have."""
+    partitions = {
+        changes_partition(claim.window.start, claim.window.end)
+        if claim.window
+        else snapshot_partition(claim.request.export_time or claim.claimed_at)
+        for claim in rebuilt.claims
+    }
+    for partition in sorted(partitions):
+        try:
+            document = json.loads(store.read(lake.key(f"{partition}/{LIVE}")).content)
+        except (ObjectMissingError, ValueError):
+            continue
+        yield {**document, "partition": partition}
+
+
+def _ttl_attribute(live: dict[str, Any] | None) -> str | None:
+    """Return the TTL attribute that files were converted with: the converter's version names it."""
+    _, separator, name = str((live or {}).get("converter_version", "")).partition("+ttl=")
+    return name if separator else None
+
+
+def _recover_schema(store: ObjectStore, lake: Lake, live: Sequence[dict[str, Any]]) -> SchemaDocument:
+    """Read the columns back from the converted files that have most: published columns stay, so the others have a part of them."""
+    from ddb_export.conversion.inverse import read_columns
+
+    best = SchemaDocument()
+    seen: set[str] = set()
+    for document in live:
+        if not document["files"] or document["schema_fingerprint"] in seen:
+            continue
+        key = lake.key(f"{document['partition']}/{document['files'][0]['path']}")
+        try:
+            content = store.read(key).content
+        except ObjectMissingError:
+            log.warning("%s is gone; its columns are looked for in other files", store.uri(key))
+            continue
+        seen.add(document["schema_fingerprint"])
+        columns = read_columns(io.BytesIO(content))
+        if len(columns) > len(best.columns):
+            best = SchemaDocument(1, columns)
+    return best
+
+
+def _published(
+    work: _Work, verified: Sequence[VerifiedEntry], live: dict[str, dict[str, Any]], schema: SchemaDocument
+) -> list[PublishedEntry]:
+    """Return the evidence of what is converted whole; whatever is not, the next run publishes."""
+    found = []
+    store, lake = work.store, work.lake
+    for entry in verified:
+        document = live.get(entry.export_arn)
+        if document is None or not _is_whole(store, lake, document, entry):
+            continue
+        output = output_of(entry.kind)
+        folder = f"{document['partition']}/{document['generation']}"
+        found.append(
+            PublishedEntry(
+                output=output,
+                export=entry.export,
+                generation=document["generation"],
+                location=lake.uri(folder) + "/",
+                partition=document["partition"],
+                glue_table=f"{work.database}.{glue_name(lake.name)}_{output}",
+                files=len(document["files"]),
+                rows=int(document["rows"]),
+                quarantined=int(document["quarantined"]),
+                output_bytes=sum(int(each["bytes"]) for each in document["files"]),
+                schema_version=schema.version,
+                schema_fingerprint=document["schema_fingerprint"],
+                published_at=work.now,
+            )
+        )
+    return found
+
+
+def _is_whole(store: ObjectStore, lake: Lake, document: dict[str, Any], entry: VerifiedEntry) -> bool:
+    """Tell whether all files of a generation are there, and hold every record of the export."""
+    folder = lake.key(f"{document['partition']}/{document['generation']}/")
+    sizes = {each.key: each.size for each in store.list_objects(folder)}
+    wanted = {lake.key(f"{document['partition']}/{each['path']}"): int(each["bytes"]) for each in document["files"]}
+    counted = int(document["rows"]) + int(document["quarantined"])
+    return all(sizes.get(key) == size for key, size in wanted.items()) and counted == entry.item_count
