@@ -164,8 +164,18 @@ def test_a_summary_for_fewer_outputs_is_not_used(ledger, place):
     ledger.summarise(ledger.read(["snapshots"]), ["snapshots"])
     for key in [key for key in place.keys if "/published/changes/" in key]:
         place.lose(key)
-    assert [str(each.action) for each in plan_next(ledger, head).plan.windows] == ["publish"] * 20 + ["export"]
     assert ledger.read(["snapshots"]).settled
+    assert [str(each.action) for each in plan_next(ledger, head).plan.windows] == ["publish"] * 20 + ["export"]
+
+
+def test_many_new_claims_are_worth_a_summary_before_anything_is_settled(ledger, place):
+    write_chain(ledger, 40)
+    for key in [key for key in place.keys if "/published/" in key or "/verified/" in key]:
+        place.lose(key)
+    ledger.summarise(ledger.read(OUTPUTS), OUTPUTS)
+    counted = requests(place, ledger.read)
+    assert counted["GET"] == 3 + 41  # owner, summary and its newest claim; then each claim's evidence
+    assert not ledger.read(OUTPUTS).settled
 
 
 def test_settled_windows_are_read_back_when_someone_asks_for_them(ledger):

@@ -247,6 +247,8 @@ class PlanExportsOperator(LakeOperator):
     def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
         destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
         claims = claim_plan(self.ledger, run, destination)
+        # After an outage there are hundreds, and every task that follows reads the ledger.
+        self.ledger.summarise(self.ledger.read(self.outputs), self.outputs)
         return self._push(context, run, claims)
 
     def _push(self, context: Context, run: PlannedRun, claims: Sequence[Claim]) -> list[dict[str, str]]:

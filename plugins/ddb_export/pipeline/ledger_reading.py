@@ -25,6 +25,9 @@ SUMMARY_PATH = "summary.json"
 _MOST_PROBES = 64
 """Most entries that are asked for one by one; where more are unknown, their folder is listed, 1,000 to a request."""
 
+_LONGEST_TAIL = 16
+"""Claims after the summary that are read one by one; more of them, as after an outage, are worth a new summary."""
+
 _LISTINGS = 5
 
 
@@ -89,12 +92,12 @@ def read_every_object(documents: LedgerDocuments) -> Chain:
 
 
 def write_summary(documents: LedgerDocuments, chain: Chain, outputs: Sequence[str]) -> None:
-    """Leave a summary for the next reader, if there is anything new to fold; the last writer's stays.
+    """Leave a summary for the next reader, if it saves that one anything; the last writer's stays.
 
     :param chain: what :func:`read_chain` returned for these outputs.
     """
     summary = summarise(chain, outputs)
-    if summary.chain.settled != chain.settled:
+    if summary.chain.settled != chain.settled or chain.last_sequence - chain.settled_sequence > _LONGEST_TAIL:
         documents.put(SUMMARY_PATH, summary.to_json())
 
 
