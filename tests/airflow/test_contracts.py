@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseOperator, RetryAction
+from airflow.triggers.base import BaseTrigger
 
 import ddb_export
-from ddb_export.exceptions import ExportFailedError, PermissionDeniedError
+from ddb_export.exceptions import ExportFailedError, ExportThrottledError, PermissionDeniedError
 from ddb_export.get_provider_info import get_provider_info
 from ddb_export.operators.base import LakeOperator
+from ddb_export.pipeline.waiting import refusal
 from ddb_export.retry_policy import DdbExportRetryPolicy
 from ddb_export.sensors.export import DynamoDBExportSensor
-from ddb_export.triggers.export import DynamoDBExportTrigger, refusal
+from ddb_export.triggers.export import DynamoDBExportTrigger
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
 
@@ -112,8 +114,8 @@ def test_provider_info_names_every_module():
 
 
 def _with_classes(kind: str) -> list[str]:
-    """Modules that hold what the list is of; ``operators.runs`` and ``operators.state`` hold helpers."""
-    base = {"operators": BaseOperator, "sensors": BaseOperator}.get(kind, object)
+    """Modules that hold what the list is of; ``operators.runs``, ``operators.state`` and ``triggers.poller`` hold helpers."""
+    base = {"operators": BaseOperator, "sensors": BaseOperator, "triggers": BaseTrigger}.get(kind, object)
     found = []
     for name in modules(kind):
         members = inspect.getmembers(importlib.import_module(name), inspect.isclass)
@@ -134,11 +136,25 @@ def test_public_names_hold_what_people_import():
         (ExportFailedError("x", "y", "z", code="UNKNOWN"), RetryAction.DEFAULT),
         (PermissionDeniedError("x", "y", "z"), RetryAction.FAIL),
         (RuntimeError("x"), RetryAction.DEFAULT),
+        (ExportThrottledError("x", "y", "z", code="LimitExceededException"), RetryAction.RETRY),
     ],
 )
 def test_what_only_a_person_can_help_is_not_tried_again(error, action):
     policy = DdbExportRetryPolicy.deserialize(DdbExportRetryPolicy().serialize())
     assert policy.evaluate(error, 1, 3).action is action
+
+
+@pytest.mark.scenario("F32")
+def test_who_was_throttled_tries_again_later_and_later_and_not_together():
+    policy = DdbExportRetryPolicy()
+    throttled = ExportThrottledError("x", "y", "z", code="ThrottlingException")
+    delays = [
+        [policy.evaluate(throttled, number, 9).retry_delay or timedelta() for _ in range(20)] for number in range(1, 9)
+    ]
+    for number, drawn in enumerate(delays):
+        longest = min(60 * 2**number, 900)
+        assert all(longest / 2 <= each.total_seconds() <= longest for each in drawn)
+        assert len(set(drawn)) > 1
 
 
 def test_the_four_aws_parameters_reach_the_clients(monkeypatch):

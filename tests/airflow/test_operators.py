@@ -104,7 +104,7 @@ def test_the_sensor_fails_with_the_export(table, deferrable):
         )
     run = run_manually(dag)
     assert (run.state, run.tries_of("wait")) == ("failed", 1)
-    assert "FAILED with S3NoSuchBucket: gone. Remedy: remove the cause" in run.error("wait")
+    assert "FAILED with S3NoSuchBucket: gone: the bucket does not exist. Remedy: create the" in run.error("wait")
 
 
 def start_elsewhere(table):

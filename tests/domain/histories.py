@@ -53,7 +53,7 @@ class History:
 
     def plan(self, kind: RunKind, interval: Stretch | None = None, **fields: Any) -> Plan:
         """What a run would do now."""
-        lost = fields.pop("lost", frozenset())
+        lost, ended = fields.pop("lost", frozenset()), fields.pop("ended", frozenset())
         request = PlanRequest(kind, self.now, SETTLE, interval, ExportViewType.NEW_AND_OLD_IMAGES, OUTPUTS)
         recovery = replace(self.recovery, latest=self.now - SETTLE) if self.recovery.enabled else self.recovery
         return plan(
@@ -63,6 +63,7 @@ class History:
             recovery,
             boundaries(self.cron, self.zone),
             lost=lost,
+            ended=ended,
         )
 
     def scheduled(self, start: datetime, end: datetime, **fields: Any) -> Plan:

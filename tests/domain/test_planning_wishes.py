@@ -159,3 +159,15 @@ def test_two_wishes_at_once_are_refused(fields):
 def test_wishes_of_runs_that_are_not_made_by_hand_are_refused_not_ignored(kind):
     with pytest.raises(PlanError, match="was given full_export, which only a run by hand can do"):
         started().plan(kind, Stretch(at(days=1), at(days=2)), full_export=True)
+
+
+@pytest.mark.scenario("F16")
+def test_a_window_whose_export_ended_and_does_not_verify_is_exported_again_when_asked_for():
+    history = started()
+    history.now = at(days=4, hours=1)
+    claim = history.claim(history.scheduled(at(days=3), at(days=4)).windows[0])
+    assert windows(wanted(history, 72, 96, re_export=True)) == [(72, 96, "continue")]
+    plan = wanted(history, 72, 96, re_export=True, ended=frozenset({claim.subject}))
+    assert windows(plan) == [(72, 96, "export again")]
+    assert "COMPLETED, but not verified" in plan.windows[0].reason
+    assert history.claim(plan.windows[0]).attempt == 2

@@ -50,6 +50,7 @@ def plan(
     boundaries: Boundaries,
     *,
     lost: frozenset[str] = frozenset(),
+    ended: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decide what a run does.
 
@@ -59,12 +60,13 @@ def plan(
     :param recovery: its recovery window as it is now.
     :param boundaries: the schedule's boundaries.
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
+    :param ended: subjects of claims whose export is COMPLETED and yet not verified; only ``re_export`` asks.
     :raises PointInTimeRecoveryError: recovery is off, or no longer reaches what has to be exported.
     :raises TableIdentityError: the table was made again since the chain began.
     :raises PlanError: what the run asks cannot be planned.
     """
     _require_one_wish(request)
-    rules = Rules(chain, request, identity, recovery, boundaries, lost)
+    rules = Rules(chain, request, identity, recovery, boundaries, lost, ended)
     claim = chain.base_claim
     if request.new_base or claim is None:
         return _first_base(rules)
@@ -244,7 +246,12 @@ def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:
             note = f"{covered} windows of {span} are covered by verified exports, and stay as they are"
             notes = (*notes, note)
         return rules.planned(rules.pending(base_claim), known, fresh, span.end, notes)
-    busy = {each.window for each in known if each.action is Action.CONTINUE}
+    # An export that runs is waited for; one that ended and does not verify never will, and only a next attempt helps.
+    busy = {
+        each.window
+        for each in known
+        if each.window and each.action is Action.CONTINUE and each.window.key not in rules.ended
+    }
     again = [_again(each) for each in inside if each.window not in busy]
     if not again and not busy:
         raise PlanError(
@@ -252,12 +259,13 @@ def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:
             "no claimed window lies in it, so there is nothing to export again",
             "leave out re_export to export what is missing, or see ddb-export gaps for what there is",
         )
-    continued = [each for each in known if each.action is Action.CONTINUE]
+    continued = [each for each in known if each.window in busy]
     return rules.planned(None, continued, again, span.end)
 
 
 def _again(known: KnownWindow) -> PlannedExport:
-    reason = f"attempt {known.attempt} is verified; a person asked for it again"
+    state = "verified" if known.verified else "COMPLETED, but not verified"
+    reason = f"attempt {known.attempt} is {state}; a person asked for it again"
     return PlannedExport(ClaimKind.WINDOW, Action.EXPORT_AGAIN, reason, window=known.window, attempt=known.attempt + 1)
 
 

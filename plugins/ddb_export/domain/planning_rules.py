@@ -45,6 +45,7 @@ class Rules:
     :param identity: the table as it is now. :param recovery: its recovery window as it is now.
     :param boundaries: the schedule's boundaries.
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
+    :param ended: subjects of claims whose export is COMPLETED and yet not verified.
     """
 
     chain: Chain
@@ -53,6 +54,7 @@ class Rules:
     recovery: PointInTimeRecovery
     boundaries: Boundaries
     lost: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
     def until(self) -> datetime:
         """Return the moment up to which a run that catches up answers.

@@ -23,6 +23,7 @@ from ddb_export.domain.planning import (
     plan,
 )
 from ddb_export.domain.utc import iso
+from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.ledger import Ledger, Wanted
@@ -87,7 +88,8 @@ def plan_run(
     """
     identity, recovery, now, chain = _look(dynamodb, ledger, table, request.outputs)
     lost = _lost(dynamodb, ledger, chain, recovery)
-    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries, lost=lost)
+    ended = _ended(dynamodb, ledger, chain, request.wanted) if request.wanted and request.re_export else frozenset()
+    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries, lost=lost, ended=ended)
     return PlannedRun(decided, identity, chain, recovery, now)
 
 
@@ -126,6 +128,15 @@ def _lost(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, recovery: Poi
     ]
     exports = Exports(dynamodb, ledger.store)
     return frozenset(claim.subject for claim in beyond if not _is_alive(exports.find(claim)))
+
+
+def _ended(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, wanted: Stretch) -> frozenset[str]:
+    """Return the unverified windows of a stretch whose export is COMPLETED: its files are damaged, or nobody has looked yet."""
+    unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
+    inside = [claim for claim in unverified if claim.window and claim.window.overlaps(wanted)]
+    exports = Exports(dynamodb, ledger.store)
+    found = {claim.subject: exports.find(claim) for claim in inside}
+    return frozenset(subject for subject, each in found.items() if each and each.status is ExportStatus.COMPLETED)
 
 
 def _is_alive(description: ExportDescription | None) -> bool:

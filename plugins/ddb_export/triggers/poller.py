@@ -334,7 +334,7 @@ class Poller:
         """Let all waits be silent for a while; questions that were under way together count once."""
         for waiter in watched.waiters:
             waiter.say("export %s: asked again: %s", watched.export_arn, refusal.cause)
-        if False:
+        if watched.asked_at >= self._backed_off_at:
             now = _now()
             self._refusals += 1
             self._backed_off_at = now
