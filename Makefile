@@ -24,7 +24,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench wheel constraints clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler screenshots kill wheel guards scenarios constraints clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -63,11 +63,29 @@ demo: venv ## Run real flights through DynamoDB, Airflow and Athena on this mach
 aws: python ## Start the local AWS (ARGS="--port 4566").
 	@exec $(PYTHON) -m local_aws $(ARGS)
 
-bench: venv ## Measure conversion and verification.
+bench: venv ## Measure conversion, planning and waiting (ARGS=planning for one).
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+test-scheduler: venv ## Test backfills, clearing and deaths on a real Airflow with PostgreSQL (10 to 20 minutes).
+	@$(VENV)/bin/python -m tests.scheduler $(ARGS)
+
+screenshots: venv ## Take the pictures of docs/images anew (needs PostgreSQL and Chromium).
+	@PYTHONPATH=. $(VENV)/bin/python scripts/screenshots.py $(ARGS)
+
+kill: venv ## Kill processes at every AWS call of the pipeline (ARGS="--kind alone").
+	@$(VENV)/bin/python -m tests.kill $(ARGS)
+
+soak: venv ## Play random histories against the model of AWS (MINUTES=30 SEED=1).
+	@$(VENV)/bin/python -m tests.model --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 wheel: $(TEST_VENV)/.wheel-$(MINOR) ## Build the wheel into build/dist.
 	@ls build/dist/*.whl
+
+guards: venv ## Disable one guard at a time; each must make a test go red (ARGS="token" for some).
+	@$(VENV)/bin/python scripts/guards.py --workers $(WORKERS) $(ARGS)
+
+scenarios: python ## Write docs/failures.md from the tests' markers.
+	@$(PYTHON) scripts/scenarios.py
 
 constraints: ## Write constraints/ anew with the newest versions (needs uv).
 	@scripts/lock.sh $(ARGS)

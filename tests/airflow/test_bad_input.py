@@ -161,7 +161,7 @@ def test_a_token_that_stands_for_another_export(table):
         TableArn=claim["request"]["table_arn"], S3Bucket=table.bucket, ClientToken=claim["client_token"]
     )
     run = export_and_verify(table, retries=3)
-    require_failure(run, "export", thing=table.name, cause="ExportConflictException", remedy="client token")
+    require_failure(run, "export", thing=table.name, cause="ExportConflictException", remedy="another token")
     assert len(table.started()) == 1
 
 

@@ -174,3 +174,23 @@ def test_nothing_to_rebuild_from(lab, rebuild, account, aws, monkeypatch):
     code, _, err = rebuild()
     assert code == 3
     assert "its exports are of 0 tables. Remedy: begin again" in err
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"no json", b'{"export_arn": 1, "files": 7}'])
+def test_a_live_file_of_another_form_is_passed_over(table, rebuild, content):
+    lose(table)
+    (key, *_) = [
+        each.key for each in table.store.list_objects("tables/orders/changes/") if each.key.endswith("_live.json")
+    ]
+    table.store.put(key, content)
+    assert rebuild("--apply", "--database", "lake")[0] == 0
+    assert next_run(table) == ["publish window"]
+
+
+def test_columns_that_someone_began_meanwhile_stop_it_before_anything_is_claimed(table, rebuild):
+    lose(table)
+    table.store.put(f"{LEDGER}schema/000001.json", b'{"version": 1, "columns": []}')
+    code, _, err = rebuild("--apply", "--database", "lake")
+    assert code == 2
+    assert "does not have the columns that the converted files have" in err
+    assert not list(table.store.list_objects(f"{LEDGER}claims/"))

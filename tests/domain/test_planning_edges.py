@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ddb_export.domain.planning import RunKind
-from ddb_export.domain.window import Stretch
+from ddb_export.domain.evidence import ClaimKind
+from ddb_export.domain.planning import Action, PlannedExport, RunKind
+from ddb_export.domain.window import Stretch, Window
 from tests.domain.histories import History, at
 
 
@@ -28,3 +29,30 @@ def test_less_than_a_quarter_of_an_hour_before_a_claim_is_taken_along(kind, left
     asked = {"wanted": stretch} if kind is RunKind.MANUAL else {"interval": stretch}
     plan = history.plan(kind, **asked)
     assert (plan.windows[0].window.start, plan.windows[-1].window.end) == (at(hours=50), at(hours=end))
+
+
+@pytest.mark.scenario("F34")
+@pytest.mark.parametrize("kind", [RunKind.MANUAL, RunKind.BACKFILL])
+def test_a_short_hole_beside_what_is_asked_for_is_left_to_others(kind):
+    history = History(now=at(days=1))
+    history.run(history.scheduled(at(), at(days=1)))
+    history.now = at(days=3)
+    history.run(history.plan(RunKind.BACKFILL, Stretch(at(days=1), at(days=2))))
+    window = Window(at(days=2, minutes=5), at(days=2, minutes=25))
+    history.do(PlannedExport(ClaimKind.WINDOW, Action.EXPORT, "a DAG of someone's own", window=window))
+    stretch = Stretch(at(days=1), at(days=2))
+    asked = {"wanted": stretch} if kind is RunKind.MANUAL else {"interval": stretch}
+    assert [each.action for each in history.plan(kind, **asked).windows] == [Action.REBUILD] * (
+        kind is RunKind.BACKFILL
+    )
+    assert history.scheduled(at(days=2), at(days=3)).windows[0].supersedes
+
+
+def test_a_short_stretch_before_the_base_is_no_reason_to_export_what_follows_it_again():
+    history = History(now=at(minutes=11))
+    history.run(history.plan(RunKind.MANUAL))
+    history.now = at(hours=2)
+    history.run(history.scheduled(at(), at(minutes=90)))
+    plan = history.plan(RunKind.BACKFILL, Stretch(at(), at(minutes=90)))
+    assert [each.action for each in plan.windows] == [Action.REBUILD]
+    assert "lies before the base" in plan.notes[0]

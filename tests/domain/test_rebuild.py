@@ -176,3 +176,31 @@ def test_without_a_full_export_the_missing_base_is_noted():
 )
 def test_names_of_attempts(name, ours):
     assert is_attempt(name) is ours
+
+
+def test_what_a_manifest_does_not_say_is_taken_from_the_others():
+    history = started()
+    raw = [raw_of(claim) for claim in history.chain.claims]
+    encrypted = [replace(each, summary=replace(each.summary, kms_key="key")) for each in raw[:2] if each.summary]
+    rebuilt = rebuild([RawExport(raw[2].name, raw[2].export_id), *encrypted], "bucket", "raw", "444455556666")
+    assert {claim.request.kms_key for claim in rebuilt.claims} == {"key"}
+    assert {claim.request.bucket_owner for claim in rebuilt.claims} == {"444455556666"}
+
+
+def test_the_order_of_a_listing_decides_nothing_where_an_earlier_table_left_no_manifest():
+    history = started()
+    first, *rest = [raw_of(claim) for claim in history.chain.claims]
+    others = [replace(each, summary=replace(each.summary, table_id="id-2")) for each in rest if each.summary]
+    failed = RawExport("full-20260227T0000Z-a1", "01772150400000-00000001")
+    made = [rebuild(order, "bucket", "raw").claims for order in ([*others, failed, first], [failed, first, *others])]
+    assert made[0] == made[1]
+    assert [claim.table_id for claim in made[0]] == ["id-1", "id-1", "id-2", "id-2"]
+
+
+def test_a_later_attempt_takes_nobody_elses_place():
+    history = started()
+    window = history.chain.claims[1]
+    history.now += timedelta(days=1)
+    later = history.fail(window)
+    rebuilt = rebuild([raw_of(claim) for claim in history.chain.claims], "bucket", "raw")
+    assert [claim.supersedes for claim in rebuilt.claims if claim.export == later.export] == [()]

@@ -216,6 +216,23 @@ def test_failed_export_is_found_as_such_and_the_next_attempt_is_another(table, h
     assert done.client_token != failed.client_token
 
 
+@pytest.mark.scenario("F3", "F33")
+def test_a_worker_that_was_suspended_until_the_token_expired_starts_nothing(table, monkeypatch):
+    table.lab.add_fault("fail_export", account=table.account, code="S3AccessDenied", message="no")
+    claim, now = table.claim(0, 24), table.now
+    failed = table.export(claim)
+    awake = table.store.list_folder
+
+    def list_and_sleep(*arguments: Any) -> Any:
+        listed = list(awake(*arguments))
+        table.until(25 + 9)
+        return listed
+
+    monkeypatch.setattr(table.store, "list_folder", list_and_sleep)
+    assert table.exports.find_or_start(claim, now).export_arn == failed.export_arn
+    assert len(table.started()) == 1
+
+
 @pytest.mark.scenario("F1")
 def test_completed_export_counts_more_than_a_failed_one(table):
     claim = table.claim(0, 24)

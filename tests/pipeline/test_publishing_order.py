@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ddb_export.exceptions import ConversionError
 from local_aws.client import Lab
 from tests.pipeline.tables import LakeTable
 
@@ -60,3 +61,25 @@ def test_publishing_with_older_columns_once_more_does_not_show_them_again(table)
     newest = shown(table)
     table.publish(first, older)
     assert shown(table) == newest
+
+
+def test_a_replaced_window_goes_when_all_that_replaces_it_is_verified(table):
+    table.verified(1)
+    neighbour = table.verified(1, 3)
+    table.publish(neighbour, table.converted(neighbour))
+    (old,) = shown(table)
+    first, second = [
+        table.ledger.claim(
+            [replace(table.wanted(*stretch), supersedes=(neighbour.subject,))], table.table_id, table.now
+        )[0]
+        for stretch in ((1, 2), (2, 4))
+    ]
+    early = table.work.verify(first, table.export(first), None, table.now)
+    with pytest.raises(ConversionError, match="together with another window, which is not verified yet"):
+        table.publish(early, table.converted(early))
+    assert shown(table) == [old]
+    late = table.work.verify(second, table.export(second), None, table.now)
+    for entry in (early, late):
+        table.publish(entry, table.converted(entry))
+    assert old not in shown(table)
+    assert len(shown(table)) == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ddb_export.exceptions import VerificationError
+from ddb_export.exceptions import DdbExportError, VerificationError
 from ddb_export.pipeline.tasks import FileGroup
 from ddb_export.pipeline.verification import VerificationLevel
 from local_aws.client import Lab
@@ -53,3 +53,19 @@ def test_a_summary_that_names_another_export_is_not_the_one_that_was_verified(ta
     table.store.delete(entry.manifest_key.replace(".json", ".md5"))
     with pytest.raises(VerificationError, match="it is missing, or not the manifest that was verified"):
         table.work.scan(entry, FileGroup(entry.export, 0, 1))
+
+
+@pytest.mark.scenario("F3")
+@pytest.mark.parametrize("refusal", ["denied", "throttled"])
+def test_whoever_cannot_ask_after_exports_starts_no_second_one(table, refusal):
+    claim = table.claim(0, 24)
+    table.export(claim)
+    table.until(25 + 9)
+    operation = {"service": "dynamodb", "operation": "DescribeExport"}
+    if refusal == "denied":
+        table.lab.deny(table.account, "dynamodb:DescribeExport")
+    else:
+        table.lab.add_fault("throttle", account=table.account, times=None, **operation)
+    with pytest.raises(DdbExportError, match="DescribeExport"):
+        table.exports.find_or_start(claim, table.now)
+    assert len(table.started()) == 1

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         apply=arguments.apply,
         level=VerificationLevel(arguments.level),
         database=database,
+        bucket_owner=table.configuration.bucket_owner if table.configuration else None,
     )
     document = _document(outcome, table.lake.name, applied=arguments.apply)
     return console.result(document, lines(document))

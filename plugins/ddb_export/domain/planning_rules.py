@@ -102,11 +102,13 @@ class Rules:
         windows: list[PlannedExport] = []
         notes: list[str] = []
         for hole in self.chain.unclaimed(self._widened(span, base_time)):
+            if not hole.overlaps(span):
+                continue
             pieces = cut(hole, self.boundaries(hole.start, hole.end))
             reason = "no export covers it yet"
             windows += [PlannedExport(ClaimKind.WINDOW, Action.EXPORT, reason, window=piece) for piece in pieces]
             if not pieces:
-                joined, note = self._joined(hole)
+                joined, note = self._joined(hole, base_time)
                 windows += joined
                 notes += note
         return windows, tuple(notes)
@@ -121,11 +123,15 @@ class Rules:
             start if span.start - start < SHORTEST else span.start, end if end - span.end < SHORTEST else span.end
         )
 
-    def _joined(self, hole: Stretch) -> tuple[list[PlannedExport], list[str]]:
+    def _joined(self, hole: Stretch, base_time: datetime) -> tuple[list[PlannedExport], list[str]]:
         """Export a hole that is too short for a window together with a verified neighbour, which it replaces.
 
-        At the end of what is claimed it is no hole: time goes on, and the next run finds it long enough.
+        At the end of what is claimed it is no hole: time goes on, and the next run finds it long enough. Before the base it is
+        none either: the chain begins there, and who asks for the history before it takes it along.
         """
+        if hole.end <= base_time:
+            note = f"{hole} is shorter than {SHORTEST} and lies before the base; ask for {SHORTEST} before it to export both"
+            return [], [note]
         beside = self.chain.windows_starting_in(Stretch(hole.start - LONGEST, hole.end + SHORTEST))
         touching = [each for each in beside if hole.start == each.window.end or hole.end == each.window.start]
         if not any(each.window.start == hole.end for each in touching):

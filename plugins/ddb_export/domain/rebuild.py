@@ -90,11 +90,12 @@ def is_attempt(name: str) -> bool:
     return True
 
 
-def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str) -> Rebuilt:
+def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str, bucket_owner: str | None = None) -> Rebuilt:
     """Decide what the ledger of these raw exports must hold; the same exports give the same ledger.
 
     :param raw_exports: attempts' folders, in any order.
     :param bucket: bucket of the lake. :param raw_folder: key prefix of ``raw/``, without a final slash.
+    :param bucket_owner: account of the bucket, as the configuration has it; manifests do not name it.
     :raises LedgerError: there is no manifest at all, or they are of several tables.
     """
     summaries = [each.summary for each in raw_exports if each.summary]
@@ -105,14 +106,19 @@ def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str) -> R
             f"its exports are of {len(arns)} tables{': ' if arns else ''}{', '.join(arns)}",
             "keep one table's exports in it" if arns else "begin again: trigger the DAG by hand with new_base: true",
         )
-    ordered = sorted(raw_exports, key=lambda each: (each.began_at, each.name))
-    attempts = _attempts(ordered, str(summaries[0].table_id))
+    ordered = sorted(raw_exports, key=lambda each: (each.began_at, not each.name.startswith("full-"), each.name))
+    known = [each.summary for each in ordered if each.summary]
+    attempts = _attempts(ordered, str(known[0].table_id))
     chains = {table_id: number for number, table_id in enumerate(dict.fromkeys(each.table_id for each in attempts), 1)}
     bases = {table_id: _base_of([each for each in attempts if each.table_id == table_id]) for table_id in chains}
-    view = next((summary.output_view for summary in summaries if summary.output_view), None)
+    usual = _Usual(
+        next((summary.output_view for summary in known if summary.output_view), None),
+        next((summary.kms_key for summary in known if summary.kms_key), None),
+        bucket_owner,
+    )
     claims: list[Claim] = []
     for each in attempts:
-        request = _request(each, arns[0], bucket, f"{raw_folder}/{each.raw.name}", view)
+        request = _request(each, arns[0], bucket, f"{raw_folder}/{each.raw.name}", usual)
         claims.append(
             Claim(
                 sequence=len(claims) + 1,
@@ -128,6 +134,15 @@ def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str) -> R
         )
     notes = [f"no full export of TableId {table_id}: no base" for table_id, base in bases.items() if base is None]
     return Rebuilt(arns[0], tuple(claims), {each.name: each for each in raw_exports}, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """What the exports of the table are asked for with, where a manifest does not say it."""
+
+    view: ExportViewType | None
+    kms_key: str | None
+    bucket_owner: str | None
 
 
 def _attempts(ordered: Sequence[RawExport], table_id: str) -> list[_Attempt]:
@@ -152,7 +167,10 @@ def _base_of(attempts: Sequence[_Attempt]) -> str | None:
     whole = [each.window for each in attempts if each.window and each.raw.summary]
     windows, starts = joined(sorted(whole)), {window.start for window in whole}
     fulls = [each for each in attempts if each.export_time]
-    fulls = sorted([each for each in fulls if each.raw.summary] or fulls, key=lambda each: str(each.subject))
+    fulls = sorted(
+        [each for each in fulls if each.raw.summary] or fulls,
+        key=lambda each: (each.export_time or each.raw.began_at, each.attempt),
+    )
     if not fulls:
         return None
     candidates = [fulls[0], *(each for each in fulls[1:] if each.export_time in starts)]
@@ -176,6 +194,9 @@ def _superseded_by(attempt: _Attempt, earlier: Sequence[Claim]) -> tuple[str, ..
     if attempt.window is None:
         return ()
     window = attempt.window
+    first = next((claim for claim in earlier if claim.subject == attempt.subject), None)
+    if first and first.table_id == attempt.table_id:
+        return first.supersedes
     overlapped = [claim for claim in earlier if claim.window and claim.window.overlaps(window)]
     return tuple(
         dict.fromkeys(
@@ -186,10 +207,17 @@ def _superseded_by(attempt: _Attempt, earlier: Sequence[Claim]) -> tuple[str, ..
     )
 
 
-def _request(attempt: _Attempt, table_arn: str, bucket: str, folder: str, view: ExportViewType | None) -> ExportRequest:
+def _request(attempt: _Attempt, table_arn: str, bucket: str, folder: str, usual: _Usual) -> ExportRequest:
     """Return what was asked for: as the manifest says, else as the name says and the other exports were asked for."""
     request = ExportRequest(
-        table_arn, bucket, folder, attempt.export_time, attempt.window, view if attempt.window else None
+        table_arn,
+        bucket,
+        folder,
+        attempt.export_time,
+        attempt.window,
+        usual.view if attempt.window else None,
+        usual.bucket_owner,
+        usual.kms_key,
     )
     summary = attempt.raw.summary
     if summary is None:

@@ -170,7 +170,7 @@ class DynamoDBExportOperator(LakeOperator):
         if self._is_verified(claim):
             self.log.info("%s is verified already; DynamoDB is not asked", describe_claim(claim))
             return self._finished(claim, self._verified_description(claim))
-        description = self._find_or_start(context, claim, request, identity, now)
+        claim, description = self._find_or_start(context, claim, request, identity, now)
         if description.status is ExportStatus.IN_PROGRESS:
             return self._go_on(self._wait(description))
         return self._ended(claim, description)
@@ -256,8 +256,8 @@ class DynamoDBExportOperator(LakeOperator):
 
     def _find_or_start(
         self, context: Context, claim: Claim, request: ExportRequest, identity: TableIdentity, now: datetime
-    ) -> ExportDescription:
-        """Return the claim's export; where it FAILED before this try, that of the next attempt.
+    ) -> tuple[Claim, ExportDescription]:
+        """Return the claim and its export; where it FAILED before this try, the next attempt and its export.
 
         So too where DynamoDB refuses what was claimed, and the configuration was corrected since: what was refused never began.
         """
@@ -269,12 +269,12 @@ class DynamoDBExportOperator(LakeOperator):
             reason = f"attempt {claim.attempt} was refused: {error.cause}"
         else:
             if description.status is not ExportStatus.FAILED:
-                return description
+                return claim, description
             self._record_failure(claim, description)
             reason = f"attempt {claim.attempt} FAILED with {description.failure_code}"
         following = self.ledger.next_attempt(claim, identity.table_id, now, reason, request)
         self.log.info("%s; going on with %s", reason, describe_claim(following))
-        return self._remembered(context, following, now)
+        return following, self._remembered(context, following, now)
 
     def _remembered(self, context: Context, claim: Claim, now: datetime) -> ExportDescription:
         key = f"export_arn/{claim.export}"

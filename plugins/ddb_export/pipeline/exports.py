@@ -69,16 +69,27 @@ class Exports:
             return adopted
         if known:
             return known
-        if now - claim.claimed_at >= TOKEN_LIFETIME - TOKEN_MARGIN:
-            found = self._described(claim, self._listed_by_dynamodb(claim), found)
-            if best := _best(claim, found.values()):
-                log.info("export %s: found again by listing, %s", best.export_arn, best.status)
-                return best
+        if best := self._remembered(claim, now, found):
+            return best
         self._require_same_table(claim)
+        # Its answer tells AWS's time anew: a worker that was suspended between two calls may have outlived the token.
+        if best := self._remembered(claim, max(now, self.dynamodb.answered_at), found):
+            return best
         started = self.dynamodb.start_export(claim.request, claim.client_token)
         log.info("export %s: %s for claim %s of %s", started.export_arn, started.status, claim.sequence, claim.subject)
         self.require_agreement(claim, started)
         return started
+
+    def _remembered(
+        self, claim: Claim, now: datetime, found: Mapping[str, ExportDescription]
+    ) -> ExportDescription | None:
+        """Return the export by DynamoDB's list once it may have forgotten the token; None before, or if there is none."""
+        if now - claim.claimed_at < TOKEN_LIFETIME - TOKEN_MARGIN:
+            return None
+        best = _best(claim, self._described(claim, self._listed_by_dynamodb(claim), found).values())
+        if best:
+            log.info("export %s: found again by listing, %s", best.export_arn, best.status)
+        return best
 
     def find(self, claim: Claim) -> ExportDescription | None:
         """Return the export of a claim without asking for one, None if there is none; DynamoDB may have forgotten the token."""

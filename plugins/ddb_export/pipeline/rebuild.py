@@ -94,26 +94,26 @@ def rebuild_ledger(
     apply: bool,
     level: VerificationLevel = VerificationLevel.MANIFEST,
     database: str | None = None,
+    bucket_owner: str | None = None,
 ) -> Outcome:
     """Say what the ledger must hold, and write it.
 
     :param now: by AWS's clock, or this machine's. :param apply: write it; else only say it.
     :param level: how far exports are verified. :param database: Glue database of the tables; without it what is
         published is left to the next run, which publishes it again.
+    :param bucket_owner: account of the bucket, as the configuration has it.
     :raises UsageError: there is a ledger already that says something else.
     :raises LedgerError: there is nothing that one can be made of.
     """
     work = _Work(store, lake, now, level, database)
     found = find_raw(store, lake)
-    rebuilt = rebuild(found.exports, lake.bucket, lake.key("raw"))
+    rebuilt = rebuild(found.exports, lake.bucket, lake.key("raw"), bucket_owner)
     documents = LedgerDocuments(store, lake.ledger)
     _require_room(documents, rebuilt)
-    if apply:
-        documents.put_once("owner.json", Owner(rebuilt.table_arn, lake.name, rebuilt.claims[0].claimed_at).to_json())
-        for claim in rebuilt.claims:
-            if not documents.put_once(claim_path(claim.sequence), claim.to_json()):
-                raise _busy(documents, claim.sequence)
     live = {each["export_arn"]: each for each in _live_documents(store, lake, rebuilt)}
+    schema = _recover_schema(store, lake, list(live.values()))
+    if apply:
+        _begin(documents, rebuilt, schema, lake.name)
     verified: list[VerifiedEntry] = []
     refused: list[tuple[str, str]] = []
     for claim in rebuilt.claims:
@@ -125,10 +125,9 @@ def rebuild_ledger(
             verified.append(_verify(work, claim, raw, ttl))
         except VerificationError as error:
             refused.append((claim.export, error.cause))
-    schema = _recover_schema(store, lake, list(live.values()))
     published = _published(work, verified, live, schema) if database and schema.columns else []
     if apply:
-        _write(documents, verified, published, schema)
+        _prove(documents, verified, published)
     return Outcome(
         rebuilt,
         tuple(entry.export for entry in verified),
@@ -139,16 +138,23 @@ def rebuild_ledger(
     )
 
 
-def _write(
-    documents: LedgerDocuments,
-    verified: Sequence[VerifiedEntry],
-    published: Sequence[PublishedEntry],
-    schema: SchemaDocument,
-) -> None:
-    """Write the evidence; the schema first, so that no run meanwhile begins another one."""
+def _begin(documents: LedgerDocuments, rebuilt: Rebuilt, schema: SchemaDocument, name: str) -> None:
+    """Write columns, claims and owner, in this order: a run that comes meanwhile must find the columns that readers know.
+
+    :raises UsageError: someone wrote something else meanwhile.
+    """
     if schema.columns:
-        documents.put_once("schema/000001.json", schema.to_json())
+        if not documents.put_once("schema/000001.json", schema.to_json()):
+            raise _busy(documents, "schema/000001.json", "does not have the columns that the converted files have")
         documents.put_once("schema.json", schema.to_json())
+    for claim in rebuilt.claims:
+        if not documents.put_once(claim_path(claim.sequence), claim.to_json()):
+            raise _busy(documents, f"claim {claim.sequence}")
+    documents.put_once("owner.json", Owner(rebuilt.table_arn, name, rebuilt.claims[0].claimed_at).to_json())
+
+
+def _prove(documents: LedgerDocuments, verified: Sequence[VerifiedEntry], published: Sequence[PublishedEntry]) -> None:
+    """Write the evidence; what is there stays."""
     for verified_entry in verified:
         documents.put_once(f"verified/{verified_entry.export}.json", verified_entry.to_json())
     for entry in published:
@@ -157,18 +163,21 @@ def _write(
 
 def _require_room(documents: LedgerDocuments, rebuilt: Rebuilt) -> None:
     """Let a rebuild go on that was interrupted, and refuse to write into any other ledger."""
-    there = read_every_object(documents).claims
+    chain = read_every_object(documents)
+    if chain.owner:
+        chain.owner.require(rebuilt.table_arn)
+    there = chain.claims
     for claim, wanted in zip(there, rebuilt.claims, strict=False):
         if claim != wanted:
-            raise _busy(documents, claim.sequence)
+            raise _busy(documents, f"claim {claim.sequence}")
     if len(there) > len(rebuilt.claims):
-        raise _busy(documents, len(rebuilt.claims) + 1)
+        raise _busy(documents, f"claim {len(rebuilt.claims) + 1}")
 
 
-def _busy(documents: LedgerDocuments, sequence: int) -> UsageError:
+def _busy(documents: LedgerDocuments, what: str, why: str = "is not one that the raw exports lead to") -> UsageError:
     return UsageError(
         documents.uri(),
-        f"it is not empty: claim {sequence} is not one that the raw exports lead to",
+        f"it is not empty: {what} {why}",
         "leave it as it is if it is sound; else move the ledger's folder away, then rebuild",
     )
 
@@ -234,9 +243,17 @@ def _live_documents(store: ObjectStore, lake: Lake, rebuilt: Rebuilt) -> Iterato
         for claim in rebuilt.claims
     }
     for partition in sorted(partitions):
+        key = lake.key(f"{partition}/{LIVE}")
         try:
-            document = json.loads(store.read(lake.key(f"{partition}/{LIVE}")).content)
-        except (ObjectMissingError, ValueError):
+            document = json.loads(store.read(key).content)
+            # What is used later is touched here, so that a file of another form is passed over as a whole.
+            _ = (document["export_arn"], document["generation"], document["schema_fingerprint"])
+            _ = [(each["path"], int(each["bytes"])) for each in document["files"]]
+            _ = (int(document["rows"]), int(document["quarantined"]))
+        except ObjectMissingError:
+            continue
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s is not what ddb_export writes; its partition is published again", store.uri(key))
             continue
         yield {**document, "partition": partition}
 

@@ -1,0 +1,13 @@
+"""All guards that ``scripts/guards.py`` proves.
+
+A guard's text must occur exactly once in its file; a test sees to it, so that the list cannot rot unseen. After a change of the code,
+correct the text in the list; a guard that is gone on purpose goes from the list with it.
+"""
+
+from __future__ import annotations
+
+from scripts.guards_of_the_chain import GUARDS_OF_THE_CHAIN
+from scripts.guards_of_the_data import GUARDS_OF_THE_DATA
+
+GUARDS = (*GUARDS_OF_THE_CHAIN, *GUARDS_OF_THE_DATA)
+"""Every guard, in the order of the promises."""

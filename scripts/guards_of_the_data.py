@@ -1,0 +1,178 @@
+"""The guards of the data: only what is verified is seen, and doing it again gives the same."""
+
+from __future__ import annotations
+
+from scripts.guard import AWS, PIPELINE, Guard, off
+
+GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
+    # ------------------------------------------------------------------------------------ only verified data is seen
+    off(
+        "verification: the MD5 of the manifests",
+        "pipeline/source.py",
+        'if state == "wrong":',
+        f"{PIPELINE}test_verification.py::TestDamage::test_wrong_md5_of_a_manifest",
+    ),
+    Guard(
+        "verification: the MD5 of each file",
+        "pipeline/verification.py",
+        "if digest.md5 != file.md5:",
+        "if False:",
+        (f"{PIPELINE}test_verification.py::TestDamage::test_one_changed_byte",),
+    ),
+    Guard(
+        "verification: the lines of each file",
+        "pipeline/verification.py",
+        "elif digest.lines != file.item_count:",
+        "elif False:",
+        (f"{PIPELINE}test_verification.py::TestDamage::test_count_of_one_file",),
+    ),
+    Guard(
+        "verification: the files' counts add up",
+        "domain/manifest.py",
+        "if summary.item_count is None or total == summary.item_count:",
+        "if True:",
+        (f"{PIPELINE}test_verification.py::TestDamage::test_counts_that_do_not_add_up",),
+    ),
+    Guard(
+        "verification: a file that is missing (by listing)",
+        "pipeline/verification.py",
+        "findings.append(_missing(store.uri(key)))",
+        "pass",
+        (f"{PIPELINE}test_verification.py::TestDamage::test_missing_file",),
+    ),
+    off(
+        "verification: the ETag of each file (by listing)",
+        "pipeline/verification.py",
+        "if agrees is False:",
+        f"{PIPELINE}test_replaced_files.py::test_whoever_may_not_read_the_data_sees_by_the_etag_that_a_file_was_replaced",
+    ),
+    Guard(
+        "verification: the manifest is of the table that was asked for",
+        "domain/agreement.py",
+        '("TableArn", request.table_arn, description.table_arn),',
+        "",
+        (f"{PIPELINE}test_verification.py::TestExpectation::test_each_point_is_compared",),
+    ),
+    Guard(
+        "verification: the manifest is of the TableId that was asked for",
+        "domain/agreement.py",
+        "if table_id is not None:",
+        "if False:",
+        (f"{PIPELINE}test_verification.py::TestExpectation::test_each_point_is_compared",),
+    ),
+    Guard(
+        "verification: the manifest is of the window that was asked for",
+        "domain/agreement.py",
+        '("ExportFromTime", start, description.start),',
+        "",
+        (f"{PIPELINE}test_verification.py::TestExpectation::test_each_point_is_compared",),
+    ),
+    Guard(
+        "verification: the manifest is of the view that was asked for",
+        "domain/agreement.py",
+        '("ExportViewType", request.view, description.view),',
+        "",
+        (f"{PIPELINE}test_verification.py::TestExpectation::test_each_point_is_compared",),
+    ),
+    off(
+        "verification: only a COMPLETED export",
+        "domain/manifest_agreement.py",
+        "if description.status is not ExportStatus.COMPLETED:",
+        f"{PIPELINE}test_verification.py::TestExpectation::test_export_that_is_not_completed",
+    ),
+    Guard(
+        "nothing is recorded as verified that is not",
+        "pipeline/tasks.py",
+        "report.require_ok()",
+        "pass",
+        (f"{PIPELINE}test_tasks.py::test_export_of_another_table_or_window_is_not_verified",),
+    ),
+    off(
+        "what is converted is what was verified",
+        "pipeline/tasks.py",
+        "if summary is None or summary.export_arn != entry.export_arn:",
+        f"{PIPELINE}test_replaced_files.py::test_a_summary_that_names_another_export_is_not_the_one_that_was_verified",
+    ),
+    Guard(
+        "a partition is shown after all its files are there",
+        "pipeline/tasks.py",
+        "self._require_files(entry, generation, parts)",
+        "pass",
+        (f"{PIPELINE}test_tasks.py::test_converted_files_that_are_gone_are_not_shown",),
+    ),
+    off(
+        "an attempt is not shown once a later one is verified",
+        "pipeline/tasks.py",
+        "if self.ledger.verified_of(chain, [entry.export]) != [entry]:",
+        f"{PIPELINE}test_publishing_order.py::test_publishing_an_older_attempt_once_more_does_not_show_it_again",
+    ),
+    off(
+        "older columns are not shown once newer ones are",
+        "pipeline/tasks.py",
+        "if shown and shown.schema_version > (groups[0].schema_version or 0):",
+        f"{PIPELINE}test_publishing_order.py::test_publishing_with_older_columns_once_more_does_not_show_them_again",
+    ),
+    off(
+        "a window is shown in another's place only when all that replaces it is verified",
+        "pipeline/tasks.py",
+        "if subject not in chain.superseded:",
+        f"{PIPELINE}test_publishing_order.py::test_a_replaced_window_goes_when_all_that_replaces_it_is_verified",
+    ),
+    Guard(
+        "a window that was replaced is not seen twice",
+        "pipeline/tasks.py",
+        "glue.remove_partition(table, _values(partition))",
+        "pass",
+        (f"{PIPELINE}test_publishing_order.py::test_a_replaced_window_goes_when_all_that_replaces_it_is_verified",),
+    ),
+    off(
+        "converted rows are as many as verified items",
+        "pipeline/tasks.py",
+        "if counted != entry.item_count:",
+        f"{PIPELINE}test_tasks.py::test_counts_that_do_not_add_up_are_not_shown",
+    ),
+    Guard(
+        "evidence of publishing comes after Glue",
+        "pipeline/tasks.py",
+        "glue.upsert_partitions(table, [partition])",
+        "try:\n            glue.upsert_partitions(table, [partition])\n        except Exception:\n            pass",
+        (f"{PIPELINE}test_tasks.py::test_publish_that_died_at_any_call_is_done_again",),
+    ),
+    Guard(
+        "evidence is written once",
+        "pipeline/ledger.py",
+        "if self._documents.put_once(key, entry.to_json()):\n            return entry\n"
+        "        return self._documents.read(key, VerifiedEntry.from_json) or entry",
+        "self._documents.put(key, entry.to_json())\n        return entry",
+        (f"{PIPELINE}test_ledger.py::test_evidence_is_written_once",),
+    ),
+    off(
+        "a Glue table of someone else is not touched",
+        "aws/glue.py",
+        "if parameters.get(MADE_BY) != table.made_for:",
+        f"{AWS}test_glue.py::test_table_of_another_lake_is_not_touched",
+        f"{AWS}test_glue.py::test_table_of_someone_else_is_not_touched",
+    ),
+    # --------------------------------------------------------------------------------------------- again is the same
+    Guard(
+        "a version of the schema is written only if its number is free",
+        "pipeline/ledger.py",
+        "if self._documents.put_once(_schema_path(extended.version), extended.to_json()):",
+        "if self._documents.put(_schema_path(extended.version), extended.to_json()) is None:",
+        (f"{PIPELINE}test_ledger.py::test_racing_schema_extensions_agree",),
+    ),
+    Guard(
+        "a generation is named by its inputs",
+        "domain/layout.py",
+        "text = json.dumps([export_arn, schema_fingerprint, converter_version])",
+        'text = __import__("uuid").uuid4().hex',
+        (f"{PIPELINE}test_tasks.py::test_each_step_twice_ends_in_the_same_lake",),
+    ),
+    Guard(
+        "a stream that broke goes on in the same version of the file",
+        "aws/s3_object_store.py",
+        'Range=f"bytes={self._position}-", IfMatch=f\'"{self.etag}"\'',
+        'Range=f"bytes={self._position}-"',
+        (f"{AWS}test_object_store.py::test_stream_does_not_mix_two_versions",),
+    ),
+)

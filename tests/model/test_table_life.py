@@ -1,0 +1,57 @@
+"""Histories of a table, its exports and its runs against the fast model of AWS; the same ones each time (see ``make soak`` for others)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ddb_export.exceptions import ExportFailedError
+from tests.model.machine import TableLife
+from tests.model.workers import Death
+from tests.model.world import Damage, Ending, Fate, utc
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+HISTORIES = 400
+"""About two minutes on one core."""
+
+
+@pytest.mark.scenario("F5", "F6")
+def test_whatever_happens_the_lake_is_the_tables_history():
+    run_state_machine_as_test(
+        TableLife,
+        settings=settings(
+            max_examples=HISTORIES,
+            stateful_step_count=40,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+            report_multiple_bugs=False,
+        ),
+    )
+    print(TableLife.report())
+
+
+@pytest.mark.scenario("F3", "F5")
+@pytest.mark.parametrize("calls", range(1, 60, 2))
+def test_a_run_that_stands_still_at_any_call_until_the_others_next_attempt_has_ended(calls):
+    life = TableLife()
+    life.begin(
+        start=utc(2026, 3, 27),
+        schedule=("0 0 * * *", "UTC"),
+        catchup=True,
+        on_chain_end="fail",
+        level="bytes",
+        days=2,
+        retries=1,
+    )
+    life.scheduled_run(faults={}, patient=True)
+    life.exports_will([Fate(600, Ending.FAILED, "UNKNOWN", Damage.FLIPPED)])
+    life.race(back=0, faults={}, first=1, intervals=2, kinds=("scheduled", "scheduled"), segments=[calls])
+    life.promises_hold()
+    errors = [error for run in life.runs[-2:] for _, error in run.errors]
+    assert {type(error) for error in errors} <= {ExportFailedError, Death}
+    life.teardown()

@@ -1,0 +1,42 @@
+"""One stage for all tests of this folder: starting it takes most of a minute."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scheduler.stage import Stage, on_stage
+from tests.scheduler.world import DAY, midnights
+
+FOLDER = Path(__file__).resolve().parents[2] / "build" / "scheduler" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+_BEGIN = midnights()[0]
+TABLES: dict[str, dict[str, Any]] = {
+    "orders": {"retries": 2},
+    "shipments": {"catchup": True, "start_date": _BEGIN},
+    "payments": {"retries": 3},
+    "returns": {"catchup": True, "start_date": _BEGIN + DAY, "retries": 0},
+}
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """A real Airflow on PostgreSQL with one paused DAG per table; logs stay in ``build/scheduler``."""
+    with on_stage(FOLDER, TABLES) as running:
+        yield running
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a line of evidence: what was seen, not what was hoped for."""
+    started = time.monotonic()
+
+    def print_line(text: str) -> None:
+        print(f"scheduler: {time.monotonic() - started:4.0f} s  {text}", flush=True)
+
+    print_line(f"-- {request.node.name}")
+    return print_line
