@@ -13,9 +13,10 @@ from ddb_export.domain.ledger import Claim, ClaimKind
 from ddb_export.domain.planning import Action, PlannedExport
 from ddb_export.domain.window import Window
 from ddb_export.pipeline.exports import Exports
+from ddb_export.pipeline.file_groups import group_files
 from ddb_export.pipeline.ledger import Wanted
 from ddb_export.pipeline.planning import Destination
-from ddb_export.pipeline.tasks import TableWork, group_files
+from ddb_export.pipeline.tasks import TableWork
 from demo.cloud import DATABASE, Cloud, write_items
 from demo.history import TABLE, history, last_midnight, read_flight, shift_to
 from tests.demo.flights import CANCELLED, DIVERTED, LANDED, row

@@ -16,8 +16,9 @@ from ddb_export.domain.layout import Lake
 from ddb_export.domain.ledger import Claim, ClaimKind, VerifiedEntry
 from ddb_export.domain.window import Window
 from ddb_export.pipeline.exports import Exports
+from ddb_export.pipeline.file_groups import FileGroup, group_files
 from ddb_export.pipeline.ledger import Ledger, Wanted
-from ddb_export.pipeline.tasks import FileGroup, TableWork, group_files
+from ddb_export.pipeline.tasks import TableWork
 from local_aws.client import Lab
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ddb_export.exceptions import DdbExportError, VerificationError
-from ddb_export.pipeline.tasks import FileGroup
+from ddb_export.pipeline.file_groups import FileGroup
 from ddb_export.pipeline.verification import VerificationLevel
 from local_aws.client import Lab
 from tests.pipeline.tables import LakeTable

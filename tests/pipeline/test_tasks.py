@@ -15,8 +15,9 @@ from ddb_export.domain.export import ExportStatus
 from ddb_export.domain.ledger import VerifiedEntry
 from ddb_export.exceptions import ConversionError, DdbExportError, PublishError, VerificationError
 from ddb_export.pipeline.counting import count_query
+from ddb_export.pipeline.file_groups import GROUP_BYTES, MOST_GROUPS, FileGroup, group_files
 from ddb_export.pipeline.ledger import Ledger
-from ddb_export.pipeline.tasks import GROUP_BYTES, MOST_GROUPS, FileGroup, TableWork, group_files
+from ddb_export.pipeline.tasks import TableWork
 from local_aws.client import Lab
 from tests.pipeline.tables import BUCKET, LakeTable
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.operators.base import LakeOperator
-from ddb_export.pipeline.tasks import FileGroup, TableWork
+from ddb_export.pipeline.file_groups import FileGroup
+from ddb_export.pipeline.tasks import TableWork
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

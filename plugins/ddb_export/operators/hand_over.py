@@ -12,7 +12,7 @@ from ddb_export.domain.utc import iso
 from ddb_export.exceptions import PlanError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, list_of, own_key, run_kind
-from ddb_export.pipeline.tasks import group_files
+from ddb_export.pipeline.file_groups import group_files
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.exceptions import DdbExportError
 from ddb_export.operators.base import LakeOperator
-from ddb_export.pipeline.tasks import FileGroup, TableWork
+from ddb_export.pipeline.file_groups import FileGroup
+from ddb_export.pipeline.tasks import TableWork
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

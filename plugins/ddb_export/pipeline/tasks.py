@@ -7,22 +7,21 @@ run again, anywhere, and XComs stay small whatever the size of an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ddb_export.aws.errors import ObjectMissingError
-from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
-from ddb_export.domain.export import ExportType, export_id
-from ddb_export.domain.layout import LIVE, glue_name, window_partition
+from ddb_export.domain.export import export_id
+from ddb_export.domain.layout import LIVE, window_partition
 from ddb_export.domain.ledger import Chain, Claim, PublishedEntry, VerifiedEntry
 from ddb_export.domain.planning import output_of
-from ddb_export.domain.schema import SchemaDocument, glue_columns
 from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
+from ddb_export.pipeline.catalog import glue_partition, glue_table, partition_values
 from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
@@ -32,91 +31,16 @@ from ddb_export.pipeline.conversion import (
     publish_generation,
     scan_files,
 )
+from ddb_export.pipeline.file_groups import FileGroup, by_export
 from ddb_export.pipeline.verification import VerificationLevel, locate_export, read_manifests, verify_export
 
 if TYPE_CHECKING:
-    from ddb_export.aws.glue import GlueGateway
+    from ddb_export.aws.glue import GlueGateway, GlueTable
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.domain.export import ExportDescription
     from ddb_export.pipeline.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-MOST_GROUPS = 1024
-"""Most items that Airflow maps a task over (``[core] max_map_length``)."""
-
-GROUP_BYTES = 32 * 1024 * 1024
-"""Compressed bytes that are worth a mapped task of their own: starting a task takes seconds, converting this much too."""
-
-PARTITION_KEYS: Mapping[str, tuple[GlueColumn, ...]] = {
-    "snapshots": (GlueColumn("export_time", "string", "moment of the full export, UTC"),),
-    "changes": (
-        GlueColumn("dt", "string", "UTC date of the window's start"),
-        GlueColumn("export_window", "string", "start and end of the window, UTC"),
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FileGroup:
-    """Some of an export's data files: every ``groups``-th of the manifest, beginning at ``group``.
-
-    :param export: name of the attempt. :param schema_version: columns to convert to; None before they are known.
-    """
-
-    export: str
-    group: int
-    groups: int
-    schema_version: int | None = None
-
-    def indexes(self, files: int) -> range:
-        """Return the places in the manifest of its files."""
-        return range(self.group, files, self.groups)
-
-    @property
-    def name(self) -> str:
-        """Its name in notes."""
-        return f"{self.group:04d}-of-{self.groups:04d}"
-
-    @property
-    def statistics_path(self) -> str:
-        """Where its statistics lie, below the ledger."""
-        return f"statistics/{self.export}/{self.name}.json"
-
-    def converted_path(self, generation: Generation) -> str:
-        """Where the list of its converted parts lies, below the ledger."""
-        return f"converted/{self.export}/{generation.name}/{self.name}.json"
-
-    def to_xcom(self) -> dict[str, Any]:
-        """Return a flat JSON object; its keys are the arguments of the mapped operators."""
-        return {
-            "export": self.export,
-            "group": self.group,
-            "groups": self.groups,
-            **({} if self.schema_version is None else {"schema_version": self.schema_version}),
-        }
-
-    @classmethod
-    def from_xcom(cls, document: Mapping[str, Any]) -> FileGroup:
-        """Read what :meth:`to_xcom` wrote."""
-        version = document.get("schema_version")
-        return cls(
-            document["export"],
-            int(document["group"]),
-            int(document["groups"]),
-            None if version is None else int(version),
-        )
-
-
-def group_files(entries: Sequence[VerifiedEntry], most_groups: int) -> list[FileGroup]:
-    """Cut the data files of exports into groups, at least one an export, never more than Airflow maps over."""
-    allowed = max(1, min(most_groups, MOST_GROUPS // max(1, len(entries))))
-    groups = []
-    for entry in entries:
-        count = max(1, min(allowed, entry.files, -(-entry.bytes_read // GROUP_BYTES)))
-        groups += [FileGroup(entry.export, group, count) for group in range(count)]
-    return groups
-
 
 _RESTORE = (
     "restore the raw export from the bucket's older versions, or export it again: trigger the DAG by hand with from, to and"
@@ -205,7 +129,7 @@ class TableWork:
             is not scanned is left out.
         """
         ready: list[FileGroup] = []
-        for export_groups in _by_export(groups):
+        for export_groups in by_export(groups):
             notes = [self.ledger.read_note(group.statistics_path) for group in export_groups]
             if any(note is None for note in notes):
                 log.warning("export %s: not all of its files are scanned; left out", export_groups[0].export)
@@ -252,11 +176,10 @@ class TableWork:
         generation = self._generation(source, entry, groups[0])
         parts = self._converted(entry, generation, groups)
         output = output_of(entry.kind)
-        table = self._table(generation, output, database)
+        table = glue_table(self.ledger.lake, self.ledger.read_schema(), output, database)
         glue.upsert_table(table)
         self._remove_replaced(chain, entry, glue, table)
-        location = self.ledger.lake.uri(generation.folder) + "/"
-        partition = GluePartition(_values(generation.partition), location, table.columns, _made_from(entry, generation))
+        partition = glue_partition(self.ledger.lake, table, entry, generation)
         glue.upsert_partitions(table, [partition])
         published = publish_generation(source, generation, parts, self.store, self.ledger.lake.root)
         return self.ledger.record_published(
@@ -264,7 +187,7 @@ class TableWork:
                 output=output,
                 export=entry.export,
                 generation=generation.name,
-                location=location,
+                location=partition.location,
                 partition=generation.partition,
                 glue_table=table.full_name,
                 files=len(published.files),
@@ -290,7 +213,7 @@ class TableWork:
                     "see the log of the other window's tasks; the run that verifies it publishes both",
                 )
             partition = window_partition(window_of(subject))
-            glue.remove_partition(table, _values(partition))
+            glue.remove_partition(table, partition_values(partition))
             self.store.delete(self.ledger.lake.key(f"{partition}/{LIVE}"))
 
     def _source(self, entry: VerifiedEntry) -> ExportSource:
@@ -340,49 +263,6 @@ class TableWork:
                     "clear the convert tasks of this run",
                 )
 
-    def _table(self, generation: Generation, output: str, database: str) -> GlueTable:
-        lake = self.ledger.lake
-        export_type = ExportType.FULL_EXPORT if output == "snapshots" else ExportType.INCREMENTAL_EXPORT
-        schema: SchemaDocument = self.ledger.read_schema()
-        attributes = {column.name: column.attribute for column in schema.columns}
-        return GlueTable(
-            database=database,
-            name=f"{glue_name(lake.name)}_{output}",
-            location=lake.uri(output) + "/",
-            made_for=lake.uri(),
-            columns=tuple(
-                GlueColumn(name, glue_type, _comment(attributes.get(name)))
-                for name, glue_type in glue_columns(schema, export_type)
-            ),
-            partition_keys=PARTITION_KEYS[output],
-            description=f"DynamoDB exports of {lake.name}: {output}. Kept by ddb_export.",
-        )
-
-
-def _comment(attribute: str | None) -> str:
-    """Name the attribute, whose name is often not the column's; Glue takes 255 characters without line breaks."""
-    return f"attribute {attribute}"[:255] if attribute and attribute.isprintable() else ""
-
-
-def _values(partition: str) -> tuple[str, ...]:
-    """Return the partition's values, which its path spells as ``key=value``."""
-    return tuple(part.split("=", 1)[1] for part in partition.split("/") if "=" in part)
-
-
-def _made_from(entry: VerifiedEntry, generation: Generation) -> dict[str, str]:
-    return {
-        "ddb_export.export_arn": entry.export_arn,
-        "ddb_export.generation": generation.name,
-        "ddb_export.items": str(entry.item_count),
-    }
-
 
 def _export_folder(s3_prefix: str, export_arn: str) -> str:
     return f"{s3_prefix}/AWSDynamoDB/{export_id(export_arn)}"
-
-
-def _by_export(groups: Iterable[FileGroup]) -> list[list[FileGroup]]:
-    found: dict[str, list[FileGroup]] = {}
-    for group in groups:
-        found.setdefault(group.export, []).append(group)
-    return list(found.values())

@@ -1,0 +1,68 @@
+"""What stands in the Glue catalog for a table of the lake: its tables and partitions, made from schema document and generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
+from ddb_export.domain.export import ExportType
+from ddb_export.domain.layout import Lake, glue_name
+from ddb_export.domain.schema import SchemaDocument, glue_columns
+
+if TYPE_CHECKING:
+    from ddb_export.domain.ledger import VerifiedEntry
+    from ddb_export.pipeline.conversion import Generation
+
+PARTITION_KEYS: Mapping[str, tuple[GlueColumn, ...]] = {
+    "snapshots": (GlueColumn("export_time", "string", "moment of the full export, UTC"),),
+    "changes": (
+        GlueColumn("dt", "string", "UTC date of the window's start"),
+        GlueColumn("export_window", "string", "start and end of the window, UTC"),
+    ),
+}
+
+
+def glue_table(lake: Lake, schema: SchemaDocument, output: str, database: str) -> GlueTable:
+    """Return the table of an output as it should stand in the catalog.
+
+    :param schema: the newest schema document. :param output: ``snapshots`` or ``changes``. :param database: Glue database.
+    """
+    export_type = ExportType.FULL_EXPORT if output == "snapshots" else ExportType.INCREMENTAL_EXPORT
+    attributes = {column.name: column.attribute for column in schema.columns}
+    return GlueTable(
+        database=database,
+        name=f"{glue_name(lake.name)}_{output}",
+        location=lake.uri(output) + "/",
+        made_for=lake.uri(),
+        columns=tuple(
+            GlueColumn(name, glue_type, _comment(attributes.get(name)))
+            for name, glue_type in glue_columns(schema, export_type)
+        ),
+        partition_keys=PARTITION_KEYS[output],
+        description=f"DynamoDB exports of {lake.name}: {output}. Kept by ddb_export.",
+    )
+
+
+def glue_partition(lake: Lake, table: GlueTable, entry: VerifiedEntry, generation: Generation) -> GluePartition:
+    """Return the partition that shows a generation of an export."""
+    location = lake.uri(generation.folder) + "/"
+    return GluePartition(partition_values(generation.partition), location, table.columns, _made_from(entry, generation))
+
+
+def _comment(attribute: str | None) -> str:
+    """Name the attribute, whose name is often not the column's; Glue takes 255 characters without line breaks."""
+    return f"attribute {attribute}"[:255] if attribute and attribute.isprintable() else ""
+
+
+def partition_values(partition: str) -> tuple[str, ...]:
+    """Return the partition's values, which its path spells as ``key=value``."""
+    return tuple(part.split("=", 1)[1] for part in partition.split("/") if "=" in part)
+
+
+def _made_from(entry: VerifiedEntry, generation: Generation) -> dict[str, str]:
+    return {
+        "ddb_export.export_arn": entry.export_arn,
+        "ddb_export.generation": generation.name,
+        "ddb_export.items": str(entry.item_count),
+    }
