@@ -121,7 +121,7 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
     Guard(
         "a window that was replaced is not seen twice",
         "pipeline/tasks.py",
-        "glue.remove_partition(table, _values(partition))",
+        "glue.remove_partition(table, partition_values(partition))",
         "pass",
         (f"{PIPELINE}test_publishing_order.py::test_a_replaced_window_goes_when_all_that_replaces_it_is_verified",),
     ),
