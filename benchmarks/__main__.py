@@ -7,6 +7,7 @@ import importlib
 
 BENCHMARKS = {
     "conversion": "conversion beside its peer, and what the peer gets wrong",
+    "memory": "memory of converting a file of 2 GB",
     "planning": "what planning costs with years of windows behind it",
     "waiting": "1,000 waits in one triggerer beside the amazon provider's waiter",
 }

@@ -19,27 +19,62 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data_sets import DATA_SETS, write_data_file
+from benchmarks.faults import faults
 
 CONTENDERS = {
     "one pass": ["benchmarks.convert_file"],
     "two passes": ["benchmarks.convert_file", "--two-passes"],
     "boto3 peer": ["benchmarks.peer_boto3"],
+    "pyarrow.json": ["benchmarks.peer_readers", "pyarrow.json"],
+    "DuckDB": ["benchmarks.peer_readers", "duckdb"],
+    "Polars": ["benchmarks.peer_readers", "polars"],
 }
+PEER = "boto3 peer"
+_POLL_SECONDS = 0.01
 
 
-def run(module: list[str], source: Path, destination: Path) -> tuple[float, float]:
-    """Run one contender.
-
-    :returns: seconds, and its peak of resident memory in MiB.
-    """
-    started = time.perf_counter()
+def start(module: list[str], source: Path, destination: Path, core: int | None) -> subprocess.Popen[bytes]:
+    """Start one contender, on one core where the system knows of that."""
     arguments = [sys.executable, "-m", *module, str(source), str(destination)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    pin = None if core is None else lambda: os.sched_setaffinity(0, {core})
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, preexec_fn=pin)  # noqa: PLW1509  # no thread here
+
+
+def finish(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a contender.
+
+    :return: its peak of resident memory in MiB.
+    """
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, _peak_of(process.pid))
+        time.sleep(_POLL_SECONDS)
     if process.returncode:
-        raise SystemExit(f"{module[0]} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+        raise SystemExit(f"{process.args!r} failed")
+    return peak
+
+
+def _peak_of(pid: int) -> float:
+    """Peak so far in MiB, by Linux; ``ru_maxrss`` would count what the process that forked this one had."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
+
+
+def run(module: list[str], source: Path, destinations: Sequence[Path]) -> tuple[float, float]:
+    """Convert a file as often as there are destinations, side by side, each on a core of its own.
+
+    :return: seconds, and the largest peak of resident memory in MiB.
+    """
+    cores: Sequence[int | None] = [None] * len(destinations)
+    if hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0), reverse=True)[: len(destinations)]
+    started = time.perf_counter()
+    running = [start(module, source, each, core) for each, core in zip(destinations, cores, strict=True)]
+    peaks = [finish(each) for each in running]
+    return time.perf_counter() - started, max(peaks)
 
 
 def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
@@ -48,29 +83,38 @@ def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
     items = write_data_file(name, source, mebibytes)
     with gzip.open(source) as lines:
         megabytes = sum(len(line) for line in lines) / 1e6
-    seconds: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
-    peaks: dict[str, float] = {}
+    results: dict[str, list[tuple[float, float]]] = {contender: [] for contender in CONTENDERS}
+    wrong: dict[str, list[str]] = {}
+    out, second = folder / "out.parquet", folder / "second.parquet"
+    two: list[float] = []
     for _ in range(rounds):
         for contender, module in CONTENDERS.items():
-            duration, peak = run(module, source, folder / "out.parquet")
-            seconds[contender].append(duration)
-            peaks[contender] = max(peak, peaks.get(contender, 0))
-    slowest = statistics.median(seconds["boto3 peer"])
-    for contender, durations in seconds.items():
-        median = statistics.median(durations)
+            results[contender].append(run(module, source, [out]))
+            if contender not in wrong:
+                wrong[contender] = faults(source, out)
+        if (os.cpu_count() or 1) > 1:
+            two.append(run(CONTENDERS["one pass"], source, [out, second])[0])
+    peer = statistics.median(seconds for seconds, _ in results[PEER])
+    print(f"{name}: {items} items, {megabytes:.0f} MB of JSON in one file; one core")
+    for contender, measured in results.items():
+        median = statistics.median(seconds for seconds, _ in measured)
+        peak = max(each for _, each in measured)
         print(
-            f"{name:8} {items:>8} items {megabytes:6.0f} MB  {contender:11} {median:7.2f} s "
-            f"{megabytes / median:7.1f} MB/s  {slowest / median:5.2f}x  peak {peaks[contender]:.0f} MiB"
+            f"  {contender:13}{median:7.2f} s {megabytes / median:6.1f} MB/s {peer / median:6.2f}x  peak {peak:4.0f} MiB  "
+            f"wrong: {'; '.join(wrong[contender]) or 'nothing'}"
+        )
+    if two:
+        one = statistics.median(seconds for seconds, _ in results["one pass"])
+        both = statistics.median(two)
+        print(
+            f"  one pass, two files on two cores: {both:.2f} s, {2 * megabytes / both:.1f} MB/s, "
+            f"{2 * one / both:.2f} times one core"
         )
 
 
-WRONG = """
-What boto3's TypeDeserializer, as people write it (benchmarks/peer_boto3.py), gets wrong:
-  - a NULL and an attribute that is missing come out the same;
-  - numbers inside lists and maps become text, as strings are;
-  - a column of mixed types becomes JSON text, whatever most of its values are;
-  - columns follow from one file alone, so the files of one export differ in theirs;
-  - nothing is verified, a line that is no record ends it, and all rows are held in memory."""
+MORE = """
+boto3 peer: boto3's TypeDeserializer as people write it (benchmarks/peer_boto3.py). "wrong" is looked up in the Parquet file (benchmarks/faults.py);
+what shows in no file: the peers verify nothing, a line that is no record ends them, and they hold all rows in memory."""
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -82,12 +126,10 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--mebibytes", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
         for name in DATA_SETS:
             measure(name, options.mebibytes, options.rounds, Path(folder))
-    print(WRONG)
+    print(MORE)
 
 
 if __name__ == "__main__":

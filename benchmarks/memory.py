@@ -1,0 +1,40 @@
+"""Measures the memory of converting one large data file: ``python -m benchmarks.memory --mebibytes 2048``.
+
+The file is one part repeated as gzip members, so that it is made in seconds; its items come again, which changes nothing for a converter
+that holds a row group at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.conversion import finish, start
+from benchmarks.data_sets import DATA_SETS, repeat_data_file
+
+PART_MEBIBYTES = 64
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Convert each data set once and print the peak of the whole process.
+
+    :param arguments: ``--mebibytes`` of uncompressed JSON.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mebibytes", type=int, default=2048)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in DATA_SETS:
+            source, destination = Path(folder) / f"{name}.json.gz", Path(folder) / "out.parquet"
+            size = repeat_data_file(name, source, options.mebibytes, PART_MEBIBYTES)
+            began = time.perf_counter()
+            peak = finish(start(["benchmarks.convert_file"], source, destination, None))
+            print(f"{name}: {size / 1e6:.0f} MB in one file, {time.perf_counter() - began:.0f} s, peak {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
