@@ -79,6 +79,10 @@ class Holding:
         self._lab = Lab(order["connection"]["extra"]["endpoint_url"])
         self._fault: str | None = None
 
+    def wants(self, task: str) -> bool:
+        """Whether it is this task's request that is to be held."""
+        return bool(self._wish["task"] == task)
+
     def begun(self, task: str) -> None:
         """A task is begun: put the fault in force, or take it out where it belongs to another task."""
         self.ended()
@@ -148,7 +152,8 @@ class _Run:
         for ti in scheduled:
             self._run_task(ti, session)
         deferred = dag_run.get_task_instances(state=[TaskInstanceState.DEFERRED], session=session)
-        for ti in deferred:
+        # One after the other, while a triggerer waits for all at once: the one that is to be held must not wait for another's export.
+        for ti in sorted(deferred, key=lambda each: not self._holding.wants(_waiting(each))):
             self._run_trigger(ti, session)
         return len(scheduled) + len(deferred)
 
@@ -193,7 +198,7 @@ class _Run:
             session.commit()
 
     def _run_trigger(self, ti: Any, session: Any) -> None:
-        self._note(f"{_name(ti)} in the triggerer")
+        self._note(_waiting(ti))
         row = session.get(Trigger, ti.trigger_id)
         trigger = import_string(row.classpath)(**row.kwargs)
         event = _run_inline_trigger(trigger, _for_sdk(ti))
@@ -205,6 +210,10 @@ class _Run:
         with (self.folder / self.order["progress"]).open("a") as progress:
             progress.write(f"{time.time():.3f} {what}\n")
         self._holding.begun(what)
+
+
+def _waiting(ti: Any) -> str:
+    return f"{_name(ti)} in the triggerer"
 
 
 def _for_sdk(ti: Any) -> SdkTaskInstance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tests.kill.bench import Bench, GoingOn, Patient, Point
-from tests.kill.deaths import Death, Moment
+from tests.kill.deaths import Death, Moment, NotReachedError
 
 Target = tuple[Point, Moment]
 
@@ -50,7 +50,7 @@ def deaths_one_after_the_other(bench: Bench, targets: Iterable[Target]) -> Itera
     """Let processes die in one run, one after the other, each where a target says; then the run is worked to its end.
 
     Each process goes on where the one before it died, so that what comes after many deaths is tried too. Who goes on may have less to
-    do than who died, and does not make a call that was a target: then it dies at the first call of the next task.
+    do than who died, and does not make a call that was a target: then it dies at the first call of the next task, if there is one.
 
     :param targets: in the order of tasks.
     """
@@ -64,7 +64,10 @@ def deaths_one_after_the_other(bench: Bench, targets: Iterable[Target]) -> Itera
             continue
         # While processes die over the wait for an export, it has to run. Once it has ended, nobody waits for it again.
         patient.let_exports_run_on(not point.resumed)
-        death = _die(patient, Death(airflow, moment, point, later=tasks[place + 1 :]), GoingOn.RESET)
+        try:
+            death = _die(patient, Death(airflow, moment, point, later=tasks[place + 1 :]), GoingOn.RESET)
+        except NotReachedError:
+            break  # the run is at its end: the last task had less to do than the one that died over it
         yield death
         reached = tasks.index(death.task)
     patient.let_exports_run_on(False)
