@@ -87,7 +87,9 @@ class Demonstration:
         self.console.step(f"local AWS on {lab.endpoint_url}")
         cloud = Cloud(lab)
         self.result["lake"] = cloud.lake.uri()
-        self.folder.joinpath("tables", "flights.yaml").write_text(self._declaration())
+        self.folder.joinpath("tables", "flights.yaml").write_text(
+            declaration(self.base_time, _CONNECTION, poll_interval="1s")
+        )
         variables = {
             f"AIRFLOW_CONN_{_CONNECTION.upper()}": cloud.connection,
             "DDB_EXPORT_TABLES_DIR": str(self.folder.resolve() / "tables"),
@@ -100,23 +102,6 @@ class Demonstration:
             airflow.start()
             written.result()
         return cloud, airflow
-
-    def _declaration(self) -> str:
-        """Write the table's declaration, as a user would."""
-        declared = {
-            "table": history.TABLE,
-            "bucket": BUCKET,
-            "prefix": PREFIX,
-            "database": DATABASE,
-            "schedule": "0 0 * * *",
-            "start_date": iso(self.base_time - _DAY),
-            "catchup": True,
-            "aws_conn_id": _CONNECTION,
-            "poll_interval": "1s",
-            "retry_delay": "1s",
-        }
-        # JSON is YAML; dates stay texts.
-        return "".join(f"{key}: {json.dumps(value)}\n" for key, value in declared.items())
 
     def _lay_down(self, cloud: Cloud, archive: Path) -> None:
         rows = read_rows(archive, year=str(history.YEAR), month=str(history.MONTH))
@@ -201,3 +186,25 @@ class Demonstration:
 
 def _figures(answer: Answer) -> dict[str, int]:
     return {"live_items": answer.live_items, "distance_sum": answer.distance_sum}
+
+
+def declaration(base_time: datetime, connection: str, *, poll_interval: str) -> str:
+    """Write the flights' declaration, as a user would.
+
+    :param base_time: when the first full export is made (UTC). :param connection: id of the Airflow connection.
+    :param poll_interval: how often a waiting run asks for an export's state.
+    """
+    declared = {
+        "table": history.TABLE,
+        "bucket": BUCKET,
+        "prefix": PREFIX,
+        "database": DATABASE,
+        "schedule": "0 0 * * *",
+        "start_date": iso(base_time - _DAY),
+        "catchup": True,
+        "aws_conn_id": connection,
+        "poll_interval": poll_interval,
+        "retry_delay": "1s",
+    }
+    # JSON is YAML; dates stay texts.
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in declared.items())

@@ -1,4 +1,4 @@
-"""The server process: ministack and the lab on one loopback port. Started by ``python3 -m local_aws``."""
+"""The server process: ministack and the lab on one port, of the loopback address unless another is given. Started by ``python3 -m local_aws``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ def main(arguments: list[str]) -> int:
     """Run the server until SIGTERM, SIGINT or the end of ``--parent-pid``; returns the exit code."""
     parsed = options.parse(arguments)
     try:
-        listener = _listen(parsed.port)
+        listener = _listen(parsed.host, parsed.port)
     except OSError as error:
-        print(f"local_aws cannot listen on {HOST}:{parsed.port}: {error}; choose another --port or 0", file=sys.stderr)
+        print(
+            f"local_aws cannot listen on {parsed.host}:{parsed.port}: {error}; choose another --port or 0",
+            file=sys.stderr,
+        )
         return 2
     port = listener.getsockname()[1]
     os.environ.update(ENVIRONMENT, GATEWAY_PORT=str(port), LOG_LEVEL="INFO" if parsed.verbose else "ERROR")
@@ -48,10 +51,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
+    listener.bind((host, port))
     listener.listen(1024)
     return listener
 
