@@ -56,3 +56,25 @@ def test_a_short_stretch_before_the_base_is_no_reason_to_export_what_follows_it_
     plan = history.plan(RunKind.BACKFILL, Stretch(at(), at(minutes=90)))
     assert [each.action for each in plan.windows] == [Action.REBUILD]
     assert "lies before the base" in plan.notes[0]
+
+
+@pytest.mark.scenario("F5")
+def test_a_window_that_another_claim_is_about_to_replace_is_no_neighbour_to_join():
+    history = History(now=at(days=1))
+    history.run(history.scheduled(at(), at(days=1)))
+    history.now = at(days=3)
+
+    def export(start: float, end: float, *replaced: Window) -> PlannedExport:
+        window = Window(at(days=1, minutes=start), at(days=1, minutes=end))
+        supersedes = tuple(each.key for each in replaced)
+        return PlannedExport(ClaimKind.WINDOW, Action.EXPORT, "another run", window=window, supersedes=supersedes)
+
+    first, last = export(45, 60), export(74, 89)
+    for each in (export(0, 31), first, last):
+        history.do(each)
+    history.claim(export(31, 60, first.window))
+    plan = history.scheduled(at(days=1), at(days=2))
+    (joined,) = [each for each in plan.windows if each.supersedes]
+    assert (joined.window.start, joined.supersedes) == (at(days=1, minutes=60), (last.window.key,))
+    history.run(plan)
+    assert history.scheduled(at(days=1), at(days=2)).windows == ()

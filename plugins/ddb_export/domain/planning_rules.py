@@ -136,7 +136,9 @@ class Rules:
         touching = [each for each in beside if hole.start == each.window.end or hole.end == each.window.start]
         if not any(each.window.start == hole.end for each in touching):
             return [], [f"{hole} is shorter than {SHORTEST} and waits until more time has passed"]
-        verified = [each for each in touching if each.verified]
+        # What another claim is about to replace is spoken for: two windows in its place would overlap.
+        spoken_for = {subject for claim in self.chain.pending_claims for subject in claim.supersedes}
+        verified = [each for each in touching if each.verified and each.window.key not in spoken_for]
         if not verified:
             return [], [f"{hole} is shorter than {SHORTEST} and waits until a window beside it is verified"]
         neighbour = min(verified, key=self._cost_of_joining)
