@@ -24,7 +24,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler screenshots kill wheel guards scenarios examples constraints clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples constraints clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -68,6 +68,9 @@ bench: venv ## Measure conversion, planning and waiting (ARGS=planning for one).
 
 test-scheduler: venv ## Test backfills, clearing and deaths on a real Airflow with PostgreSQL (10 to 20 minutes).
 	@$(VENV)/bin/python -m tests.scheduler $(ARGS)
+
+readers: venv ## Read a lake with DuckDB, pyarrow, PySpark and a real Trino (5 minutes; needs Java and Maven).
+	@$(VENV)/bin/python -m tests.readers $(ARGS)
 
 screenshots: venv ## Take the pictures of docs/images anew (needs PostgreSQL and Chromium).
 	@PYTHONPATH=. $(VENV)/bin/python scripts/screenshots.py $(ARGS)

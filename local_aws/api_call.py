@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from local_aws import hooks
+from local_aws.authorization import Need, needs
 
 # Parameters of JSON and query requests that name a thing; everything else is left out of records.
 IDENTIFYING = frozenset(
@@ -126,6 +127,7 @@ class ApiCall:
     resource: str
     json_protocol: bool
     parameters: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
 
     def subject(self) -> dict[str, Any]:
         """What a fault's ``match`` may name."""
@@ -175,6 +177,10 @@ def identify(method: str, raw_path: str, query: bytes, headers: dict[str, str], 
         flat = {name: values[0] if isinstance(values, list) else values for name, values in routing.items()}
         call.operation = str(flat.get("Action") or f"{method} {path}")
         call.parameters = {name: value for name, value in flat.items() if name in IDENTIFYING}
+    with responses.request_scope(account, region):
+        call.needs = needs(
+            service, call.operation, action, resource, parameters=call.parameters, place=f"{region}:{account}"
+        )
     return call
 
 

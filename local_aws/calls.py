@@ -36,6 +36,7 @@ class RecordedCall:
             "parameters": self.call.parameters,
             "status": self.status,
             "error_code": self.error_code,
+            "needs": [list(need) for need in self.call.needs],
         }
 
 

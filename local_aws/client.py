@@ -176,6 +176,10 @@ class Lab:
         """Deny the account what ``rules`` name (``glue:CreateTable``, ``s3:PutObject arn:aws:s3:::b/*``); none: allow all."""
         self._post("permissions", {"account": account, "deny": list(rules)})
 
+    def allow_only(self, account: str, *policies: Mapping[str, Any]) -> None:
+        """Allow the account what these IAM policy documents allow and nothing else; none: allow all."""
+        self._post("permissions", {"account": account, "policies": list(policies)})
+
     def reset(self, account: str | None = None) -> None:
         """Forget everything, or everything of one account."""
         self._post("reset", {"account": account})

@@ -73,7 +73,7 @@ class Control:
             ("GET", "settings"): self._get_settings,
             ("POST", "settings"): self._change_settings,
             ("GET", "permissions"): self._get_permissions,
-            ("POST", "permissions"): self._deny,
+            ("POST", "permissions"): self._set_permissions,
             ("POST", "reset"): self._reset,
             ("GET", "health"): self._health,
         }
@@ -179,17 +179,25 @@ class Control:
         account = request.account()
         if account is None:
             raise ControlError("name the account: /_lab/permissions?account=111122223333")
-        return {"account": account, "deny": self._lab.permissions.of(account)}
+        return self._permissions_of(account)
 
-    async def _deny(self, request: ControlRequest) -> dict[str, Any]:
+    async def _set_permissions(self, request: ControlRequest) -> dict[str, Any]:
         data = request.data()
         account = request.account(data)
-        if account is None or not isinstance(data.get("deny"), list):
+        given = {name: data[name] for name in ("deny", "policies") if isinstance(data.get(name), list)}
+        if account is None or not given:
             raise ControlError(
-                'give the account and the rules: {"account": "111122223333", "deny": ["glue:CreateTable"]}'
+                'give the account and its rules or policies: {"account": "111122223333", "deny": ["glue:CreateTable"]}'
             )
-        self._lab.permissions.deny(account, data["deny"])
-        return {"account": account, "deny": self._lab.permissions.of(account)}
+        if "deny" in given:
+            self._lab.permissions.deny(account, given["deny"])
+        if "policies" in given:
+            self._lab.permissions.allow_only(account, given["policies"])
+        return self._permissions_of(account)
+
+    def _permissions_of(self, account: str) -> dict[str, Any]:
+        permissions = self._lab.permissions
+        return {"account": account, "deny": permissions.of(account), "policies": permissions.policies_of(account)}
 
     async def _reset(self, request: ControlRequest) -> dict[str, Any]:
         await self._lab.reset(request.account(request.data()))

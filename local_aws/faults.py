@@ -1,7 +1,7 @@
 """Faults on demand: throttle, fail, damage, delay, hold, deny or cut what the lab does, as often as asked.
 
 ``POST /_lab/faults`` takes one JSON object; :data:`FIELDS` names what each kind understands. ``match`` maps names (of a
-call's parameters, or ``table``, ``export_type``, ``bucket``, ``prefix``, ``key``, ``export_arn``, ``client_token``) to
+call's parameters, or ``partition`` (its values, joined by ``/``), ``table``, ``export_type``, ``bucket``, ``prefix``, ``key``, ``export_arn``, ``client_token``) to
 regular expressions that must match the whole value. A fault lets ``skip`` matching calls pass first, and counts how
 often it fired.
 """
@@ -25,6 +25,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "error": REQUEST | {"code", "message", "http_status"},
     "hold": REQUEST | {"when"},
     "drop_connection": REQUEST | {"after_bytes"},
+    "refuse_partition": REQUEST | {"code", "message"},
 }
 WHEN = ("unsent", "before", "after")
 DAMAGES = ("flip_byte", "truncate", "drop", "replace_text", "wrong_count", "wrong_md5")

@@ -84,17 +84,23 @@ class Gateway:
 
     def _refusal(self, call: ApiCall, headers: dict[str, str]) -> ErrorAnswer | None:
         """The error that the lab itself answers with, if any."""
-        resource = call.resource or "*"
-        if call.action and not self._lab.permissions.allows(call.account, call.action, resource):
+        if missing := self._denial(call):
             code, status = access_denied_code(call.service)
-            message = (
-                f"User: arn:aws:iam::{call.account}:root is not authorized to perform: {call.action} "
-                f"on resource: {resource} with an explicit deny in an identity-based policy"
-            )
+            message = f"User: arn:aws:iam::{call.account}:root is not authorized to perform: {missing}"
             return service_error(call.service, code, message, status, json_protocol=call.json_protocol)
         if call.service == "s3" and (denied := s3_rules.wrong_owner(call, headers)):
             return denied
         return self._answering_fault(call)
+
+    def _denial(self, call: ApiCall) -> str | None:
+        """What the call may not do and why not, in IAM's words; None if it may."""
+        permissions, resource = self._lab.permissions, call.resource or "*"
+        if call.action and permissions.denied_by_rule(call.account, call.action, resource):
+            return f"{call.action} on resource: {resource} with an explicit deny in an identity-based policy"
+        for action, needed in call.needs:
+            if not permissions.allowed_by_policy(call.account, action, needed):
+                return f"{action} on resource: {needed} because no identity-based policy allows the {action} action"
+        return None
 
     def _answering_fault(self, call: ApiCall) -> ErrorAnswer | None:
         subject = call.subject()

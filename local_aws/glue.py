@@ -43,6 +43,8 @@ OPERATIONS: dict[str, Operation] = {
     "BatchUpdatePartition": glue_partitions.batch_update_partition,
     "BatchDeletePartition": glue_partitions.batch_delete_partition,
     "BatchGetPartition": glue_partitions.batch_get_partition,
+    "CreatePartitionIndex": glue_partitions.create_partition_index,
+    "GetPartitionIndexes": glue_partitions.get_partition_indexes,
 }
 
 # Each request runs on a thread of its own in ministack: one lock makes read-check-write of the catalog atomic.

@@ -11,6 +11,7 @@ import zlib
 from typing import Any
 
 from local_aws import hooks
+from local_aws.faults import Faults
 from local_aws.glue_catalog import (
     Answer,
     GlueError,
@@ -29,6 +30,23 @@ from local_aws.glue_expression import ExpressionError, compile_expression, typed
 _DEFAULT_PAGE = 1000
 
 Partition = dict[str, Any]
+
+_MOST_INDEXES = 3
+_faults: list[Faults] = []
+
+
+def refuse_by(faults: Faults) -> None:
+    """Let the lab's faults refuse single partitions inside the answers of batch calls."""
+    _faults[:] = [faults]
+
+
+def _refused(operation: str, values: list[str]) -> GlueError | None:
+    subject = {"service": "glue", "operation": operation, "partition": "/".join(values)}
+    account = hooks.responses().get_account_id()
+    fault = next((found for each in _faults if (found := each.claim("refuse_partition", account, subject))), None)
+    if fault is None:
+        return None
+    return GlueError(fault.get("code", "ThrottlingException"), fault.get("message", "Rate exceeded"))
 
 
 def partition_keys(table: dict[str, Any]) -> dict[str, str]:
@@ -79,6 +97,9 @@ def batch_create_partition(request: Request) -> Answer:
         if tuple(given.get("Values", [])) in known:
             errors.append({"PartitionValues": given.get("Values", []), "ErrorDetail": error_detail(_exists())})
             continue
+        if refusal := _refused("BatchCreatePartition", given.get("Values", [])):
+            errors.append({"PartitionValues": given.get("Values", []), "ErrorDetail": error_detail(refusal)})
+            continue
         known.add(tuple(given.get("Values", [])))
         partitions_of(table).append(_partition(table, given, int(time.time())))
     return {"Errors": errors}
@@ -90,6 +111,8 @@ def batch_update_partition(request: Request) -> Answer:
     errors = []
     for entry in request["Entries"]:
         try:
+            if refusal := _refused("BatchUpdatePartition", entry["PartitionValueList"]):
+                raise refusal
             _replace(table, entry["PartitionValueList"], entry["PartitionInput"])
         except GlueError as error:
             errors.append({"PartitionValueList": entry["PartitionValueList"], "ErrorDetail": error_detail(error)})
@@ -224,3 +247,31 @@ def _replace(table: dict[str, Any], values: list[str], given: dict[str, Any]) ->
 
 def _remove(table: dict[str, Any], values: list[str]) -> None:
     partitions_of(table).remove(_find(table, values))
+
+
+# ---- indexes
+
+
+def create_partition_index(request: Request) -> Answer:
+    """CreatePartitionIndex: at most three of a table; the lab's are ACTIVE at once."""
+    table = table_of(request)
+    wanted = request["PartitionIndex"]
+    indexes = stores()._partition_indexes.setdefault(key_of(table), [])
+    types = partition_keys(table)
+    unknown = [key for key in wanted["Keys"] if key.lower() not in types]
+    if unknown:
+        raise GlueError("InvalidInputException", f"Index keys {unknown} are no partition keys of {table['Name']}.")
+    keys = [{"Name": key.lower(), "Type": types[key.lower()]} for key in wanted["Keys"]]
+    # ASSUMPTION: an index of the same name, or of the same keys, exists already.
+    if any(index["IndexName"] == wanted["IndexName"] or index["Keys"] == keys for index in indexes):
+        raise GlueError("AlreadyExistsException", f"Index {wanted['IndexName']} already exists.")
+    if len(indexes) >= _MOST_INDEXES:
+        raise GlueError("ResourceNumberLimitExceededException", f"Number of indexes exceeds {_MOST_INDEXES}.")
+    indexes.append({"IndexName": wanted["IndexName"], "Keys": keys, "IndexStatus": "ACTIVE"})
+    return {}
+
+
+def get_partition_indexes(request: Request) -> Answer:
+    """GetPartitionIndexes."""
+    table = table_of(request)
+    return {"PartitionIndexDescriptorList": stores()._partition_indexes.get(key_of(table), [])}

@@ -131,6 +131,11 @@ def kms() -> Any:
     return module(_KMS)
 
 
+def athena() -> Any:
+    """``ministack.services.athena``."""
+    return module(_ATHENA)
+
+
 def responses() -> Any:
     """``ministack.core.responses``."""
     return module(_RESPONSES)

@@ -8,7 +8,7 @@ import logging
 import time
 from typing import Any
 
-from local_aws import hooks
+from local_aws import glue_partitions, hooks
 from local_aws.calls import Calls
 from local_aws.clock import SECOND, Clock, format_micros
 from local_aws.continuous_backups import ContinuousBackups
@@ -61,6 +61,7 @@ class Laboratory:
         self.backups.install()
         self.time_to_live.install()
         self.exports.install()
+        glue_partitions.refuse_by(self.faults)
         for name in EXTENSIONS:
             hooks.module(name).install()
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ddb_export.exceptions import PermissionDeniedError as PermissionDeniedError
     from ddb_export.exceptions import PlanError as PlanError
     from ddb_export.exceptions import PointInTimeRecoveryError as PointInTimeRecoveryError
+    from ddb_export.exceptions import PreflightError as PreflightError
     from ddb_export.exceptions import PublishError as PublishError
     from ddb_export.exceptions import TableError as TableError
     from ddb_export.exceptions import TableIdentityError as TableIdentityError
@@ -46,8 +47,12 @@ if TYPE_CHECKING:
     from ddb_export.operators.export import DynamoDBExportOperator as DynamoDBExportOperator
     from ddb_export.operators.hand_over import HandOverOperator as HandOverOperator
     from ddb_export.operators.plan import PlanExportsOperator as PlanExportsOperator
+    from ddb_export.operators.preflight import PreflightOperator as PreflightOperator
     from ddb_export.operators.publish import PublishExportsOperator as PublishExportsOperator
+    from ddb_export.operators.raw_tables import RegisterRawExportsOperator as RegisterRawExportsOperator
     from ddb_export.operators.verify import VerifyExportOperator as VerifyExportOperator
+    from ddb_export.operators.views import PlanViewsOperator as PlanViewsOperator
+    from ddb_export.operators.widen import WidenColumnsOperator as WidenColumnsOperator
     from ddb_export.retry_policy import DdbExportRetryPolicy as DdbExportRetryPolicy
     from ddb_export.sensors.export import DynamoDBExportSensor as DynamoDBExportSensor
     from ddb_export.triggers.export import DynamoDBExportTrigger as DynamoDBExportTrigger
@@ -75,6 +80,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "PermissionDeniedError",
         "PlanError",
         "PointInTimeRecoveryError",
+        "PreflightError",
         "PublishError",
         "TableError",
         "TableIdentityError",
@@ -93,9 +99,13 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ddb_export.operators.export": ("DynamoDBExportOperator",),
     "ddb_export.operators.hand_over": ("HandOverOperator",),
     "ddb_export.operators.plan": ("PlanExportsOperator",),
+    "ddb_export.operators.preflight": ("PreflightOperator",),
     "ddb_export.operators.publish": ("PublishExportsOperator",),
     "ddb_export.retry_policy": ("DdbExportRetryPolicy",),
     "ddb_export.operators.verify": ("VerifyExportOperator",),
+    "ddb_export.operators.raw_tables": ("RegisterRawExportsOperator",),
+    "ddb_export.operators.views": ("PlanViewsOperator",),
+    "ddb_export.operators.widen": ("WidenColumnsOperator",),
     "ddb_export.sensors.export": ("DynamoDBExportSensor",),
     "ddb_export.triggers.export": ("DynamoDBExportTrigger",),
 }

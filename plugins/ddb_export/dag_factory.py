@@ -5,6 +5,8 @@
     plan ─> export_base ─> verify_base ─> window[]( export ─> verify ) ─> hand_over
          ─> scan[] ─> merge_schema ─> convert[] ─> publish ─> check
 
+With the output ``raw``, ``register_raw`` stands between hand_over and check; with ``views``, ``plan_views ─> views[]`` follow publish.
+
 Windows run side by side, each to its own entry in the ledger; one that fails keeps no other back, but fails the run at its
 end. Nothing here talks to AWS: a DAG file is parsed every few seconds.
 """
@@ -21,8 +23,12 @@ from ddb_export.operators.export import DynamoDBExportOperator
 from ddb_export.operators.hand_over import HandOverOperator
 from ddb_export.operators.plan import PlanExportsOperator
 from ddb_export.operators.publish import PublishExportsOperator
+from ddb_export.operators.raw_tables import RegisterRawExportsOperator
 from ddb_export.operators.runs import HAND_OVER_TASK
 from ddb_export.operators.verify import VerifyExportOperator
+from ddb_export.operators.views import PlanViewsOperator
+from ddb_export.operators.widen import WidenColumnsOperator
+from ddb_export.pipeline.verification import VerificationLevel
 
 if TYPE_CHECKING:
     from ddb_export.config.model import TableConfiguration
@@ -52,6 +58,7 @@ def build_dag(table: TableConfiguration) -> DAG:
     return dag
 
 
+_POLL_SECONDS = 1
 _PLANNED_EXPORTS = "{{ ti.xcom_pull(task_ids='plan', key='exports') | tojson }}"
 """What the plan task pushed, or null: an XComArg would fail, in Airflow's words, where the plan task did."""
 
@@ -88,6 +95,12 @@ def _params() -> dict[str, Param]:
             type="boolean",
             title="Begin a new chain",
             description="Close the chain and make a new full export now. It is billed by the table's size.",
+        ),
+        "widen": Param(
+            default=False,
+            type="boolean",
+            title="Widen columns",
+            description="Rewrite older partitions so that columns hold what is in _overflow. DynamoDB bills nothing for it.",
         ),
         "dry_run": Param(
             default=False,
@@ -139,7 +152,9 @@ def _add_tasks(table: TableConfiguration) -> None:
         database=table.database,
         on_chain_end=table.on_chain_end,
         budget=None if table.budget.run is None else f"{table.budget.run:f}",
+        month_budget=None if table.budget.month is None else f"{table.budget.month:f}",
         prices=table.own_prices,
+        contract=table.contract.contract.to_json(),
         start="{{ params['from'] or '' }}",
         end="{{ params['to'] or '' }}",
         re_export="{{ params.re_export }}",
@@ -161,7 +176,7 @@ def _add_tasks(table: TableConfiguration) -> None:
             max_active_tis_per_dagrun=table.max_active_windows,
             **exporting,
         )
-        VerifyExportOperator(task_id="verify", export=export.output)
+        VerifyExportOperator(task_id="verify", export=export.output, level=_level(table))
 
     windows = window.expand_kwargs(plan.output)
     hand_over = HandOverOperator(
@@ -184,19 +199,30 @@ def _add_base(plan: PlanExportsOperator, table: TableConfiguration, exporting: d
         skip_without_time=True,
         **exporting,
     )
-    return VerifyExportOperator(task_id="verify_base", export=export_base.output)
+    return VerifyExportOperator(task_id="verify_base", export=export_base.output, level=_level(table))
+
+
+def _level(table: TableConfiguration) -> str:
+    """Return how far exports are verified: who asks for raw files only need not be allowed to read them."""
+    return VerificationLevel.MANIFEST if table.outputs == ("raw",) else VerificationLevel.BYTES
 
 
 def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> None:
+    contract = table.contract.contract.to_json()
     scan = ScanDataFilesOperator.partial(task_id="scan").expand_kwargs(hand_over.output)
     merge_schema = MergeSchemaOperator(
-        task_id="merge_schema", file_groups=hand_over.output, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+        task_id="merge_schema",
+        file_groups=hand_over.output,
+        contract=contract,
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
     )
-    convert = ConvertDataFilesOperator.partial(task_id="convert").expand_kwargs(merge_schema.output)
+    convert = ConvertDataFilesOperator.partial(task_id="convert", contract=contract).expand_kwargs(merge_schema.output)
     publish = PublishExportsOperator(
         task_id="publish",
         file_groups=merge_schema.output,
         database=table.database,
+        contract=contract,
+        partition_index=table.glue.partition_index,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
     )
     check = CheckPublishedOperator(
@@ -209,4 +235,39 @@ def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> N
         trigger_rule=TriggerRule.ALL_DONE,
     )
     scan >> merge_schema
-    convert >> publish >> check
+    convert >> publish >> check >> _add_widening(table)
+    if "raw" in table.outputs:
+        register_raw = RegisterRawExportsOperator(
+            task_id="register_raw", exports=_PLANNED_EXPORTS, database=table.database, trigger_rule=TriggerRule.ALL_DONE
+        )
+        hand_over >> register_raw >> check
+    if table.views:
+        _add_views(publish, table)
+
+
+def _add_widening(table: TableConfiguration) -> WidenColumnsOperator:
+    return WidenColumnsOperator(
+        task_id="widen",
+        widen="{{ params.widen }}",
+        policy=table.widening,
+        budget=None if table.budget.run is None else f"{table.budget.run:f}",
+        prices=table.own_prices,
+        contract=table.contract.contract.to_json(),
+        dry_run_only="{{ params.dry_run }}",
+        trigger_rule=TriggerRule.NONE_FAILED,
+    )
+
+
+def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> None:
+    # Loaded where it is asked for: it brings much with it, and every DAG file is parsed every few seconds.
+    from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+
+    plan_views = PlanViewsOperator(task_id="plan_views", table=table.table, database=table.database)
+    AthenaOperator.partial(
+        task_id="views",
+        database=table.database,
+        output_location=table.athena_output_location,
+        workgroup=table.athena.workgroup,
+        sleep_time=_POLL_SECONDS,
+    ).expand(query=plan_views.output)
+    publish >> plan_views

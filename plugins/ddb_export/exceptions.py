@@ -23,6 +23,7 @@
     │   └── EmptyLedgerError        an earlier chain existed but its ledger is gone
     ├── PlanError                   no plan answers the request (also ValueError)
     ├── BudgetError                 a run's estimated price is above the table's budget
+    ├── PreflightError              something that a table's runs need is not as they need it
     └── PublishError                Glue or Athena did not take what was published
 
 Every message is one line that names the thing, the cause and one remedy. An error carries the three as
@@ -161,6 +162,10 @@ class PlanError(DdbExportError, ValueError):
 
 class BudgetError(DdbExportError):
     """What a run would do is estimated to cost more than the table's budget allows; nothing was started."""
+
+
+class PreflightError(DdbExportError):
+    """Something that a table's runs need is missing or not as they need it; nothing was started."""
 
 
 class PublishError(DdbExportError):

@@ -35,12 +35,17 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "ddb_export.operators.base",
                     "ddb_export.operators.check",
+                    "ddb_export.operators.contracted",
                     "ddb_export.operators.convert",
                     "ddb_export.operators.export",
                     "ddb_export.operators.hand_over",
                     "ddb_export.operators.plan",
+                    "ddb_export.operators.preflight",
                     "ddb_export.operators.publish",
+                    "ddb_export.operators.raw_tables",
                     "ddb_export.operators.verify",
+                    "ddb_export.operators.views",
+                    "ddb_export.operators.widen",
                 ],
             }
         ],

@@ -54,6 +54,7 @@ def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
         "publish",
         "scan",
         "verify_base",
+        "widen",
         "window.export",
         "window.verify",
     ]

@@ -69,6 +69,37 @@ def test_every_operator_alone_from_a_full_export_to_athena(table):
     assert (checked["rows"], checked["items"], checked["paths"]) == ([2], [2], [published[0]["location"]])
 
 
+def test_the_key_of_hashes_is_the_password_of_a_connection(table, monkeypatch):
+    full = run_one(table, DynamoDBExportOperator, table=table.name, export_time=table.midnights[1]).xcom("alone")
+    run_one(table, VerifyExportOperator, export=full)
+    scanned = run_one(table, ScanDataFilesOperator, export=full["export"]).xcom("alone")
+    columns = {"id": {"hash": True}, "price": {"type": "decimal(10,2)"}}
+    contract = {"columns": columns, "hash_conn_id": "pii"}
+    merged = run_one(table, MergeSchemaOperator, file_groups=[scanned], contract={"columns": columns | {"id": {}}})
+    group = merged.xcom("alone")[0]
+
+    def convert(contract: Any) -> Any:
+        with table.own_dag() as dag:
+            ConvertDataFilesOperator(task_id="alone", contract=contract, **group)
+        return run_manually(dag)
+
+    missing = "Airflow connection pii: it does not exist, and contract.hash_conn_id names it. Remedy: add a connection"
+    assert missing in convert(contract).error("alone")
+    monkeypatch.setenv("AIRFLOW_CONN_PII", json.dumps({"conn_type": "generic"}))
+    assert "contract: it hashes 'id', and the key is not at hand" in convert(contract).error("alone")
+    wrong = {"columns": {"price": {"type": "double"}}}
+    assert "contract: columns.price.type 'double' is not a type that a column can have" in convert(wrong).error("alone")
+    generations = []
+    for key in ("first", "second"):
+        monkeypatch.setenv("AIRFLOW_CONN_PII", json.dumps({"conn_type": "generic", "password": key}))
+        assert convert(contract).state == "success"
+        published = run_one(
+            table, PublishExportsOperator, file_groups=[group], database="lake", contract=contract
+        ).xcom("alone")
+        generations.append(published[0]["generation"])
+    assert generations[0] != generations[1]
+
+
 def test_plan_alone_claims_what_it_hands_over(table):
     run = run_one(table, PlanExportsOperator, table=table.name, base_time=table.midnights[3], schedule="0 0 * * *")
     assert run.xcom("alone", "base_time") == f"{table.midnights[3]:%Y-%m-%dT%H:%M:%SZ}"

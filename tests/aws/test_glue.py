@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ddb_export.aws.glue import PARTITIONS_PER_CALL, GlueColumn, GlueGateway, GluePartition, GlueTable
+from ddb_export.aws.glue_indexes import ensure_partition_index
 from ddb_export.exceptions import DdbExportError, PublishError
 from local_aws.client import Lab
 
@@ -34,7 +35,7 @@ def client(aws: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def glue(client: Any) -> GlueGateway:
-    return GlueGateway(client)
+    return GlueGateway(client, sleep=lambda _: None)
 
 
 def partition(number: int, generation: str = "g-1") -> GluePartition:
@@ -160,3 +161,55 @@ def test_partition_that_glue_refuses_is_named(glue):
 def test_no_partitions_are_no_call(glue, lab: Lab, account: str):
     glue.upsert_partitions(TABLE, [])
     assert lab.calls(account, "glue", "BatchCreatePartition") == []
+
+
+@pytest.mark.scenario("F29")
+@pytest.mark.parametrize("operation", ["BatchCreatePartition", "BatchUpdatePartition"])
+def test_throttled_partition_is_tried_again_and_the_others_once(glue, client, lab: Lab, account: str, operation):
+    glue.upsert_table(TABLE)
+    if operation == "BatchUpdatePartition":
+        glue.upsert_partitions(TABLE, [partition(number, "g-0") for number in range(3)])
+    lab.clear_calls(account)
+    lab.add_fault("refuse_partition", account=account, operation=operation, times=2, match={"partition": ".*/w0001"})
+    glue.upsert_partitions(TABLE, [partition(number) for number in range(3)])
+    assert all(location.endswith("/g-1/") for location in locations(client).values())
+    assert len(locations(client)) == 3
+    assert len(lab.calls(account, "glue", operation)) == 3
+
+
+def test_partition_that_stays_throttled_is_named(glue, lab: Lab, account: str):
+    glue.upsert_table(TABLE)
+    lab.add_fault("refuse_partition", account=account, times=None, match={"partition": ".*/w0001"})
+    with pytest.raises(PublishError, match=r"w0001.*ThrottlingException") as refused:
+        glue.upsert_partitions(TABLE, [partition(0), partition(1)])
+    assert refused.value.code == "ThrottlingException"
+
+
+def test_other_refusals_are_not_tried_again(glue, lab: Lab, account: str):
+    glue.upsert_table(TABLE)
+    lab.add_fault("refuse_partition", account=account, times=None, code="AccessDeniedException", message="no")
+    with pytest.raises(PublishError, match="AccessDeniedException: no"):
+        glue.upsert_partitions(TABLE, [partition(1)])
+    assert len(lab.calls(account, "glue", "BatchCreatePartition")) == 1
+
+
+def test_partition_index_is_made_once(glue, client):
+    glue.upsert_table(TABLE)
+    keys = [key.name for key in TABLE.partition_keys]
+    assert ensure_partition_index(glue, "lake", TABLE.name, keys)
+    assert not ensure_partition_index(glue, "lake", TABLE.name, keys)
+    glue.upsert_table(MORE)
+    assert stored(client)["Parameters"]["partition_filtering.enabled"] == "true"
+    made = client.get_partition_indexes(DatabaseName="lake", TableName=TABLE.name)["PartitionIndexDescriptorList"]
+    assert [(index["IndexName"], [key["Name"] for key in index["Keys"]]) for index in made] == [("ddb_export", keys)]
+
+
+def test_fourth_partition_index_is_refused_with_its_remedy(glue, client):
+    keys = tuple(GlueColumn(f"k{number}", "string") for number in range(4))
+    table = replace(TABLE, partition_keys=keys)
+    glue.upsert_table(table)
+    for key in keys[1:]:
+        index = {"IndexName": f"theirs-{key.name}", "Keys": [key.name]}
+        client.create_partition_index(DatabaseName="lake", TableName=TABLE.name, PartitionIndex=index)
+    with pytest.raises(PublishError, match=r"as many indexes as Glue allows.*partition_index: false"):
+        ensure_partition_index(glue, "lake", TABLE.name, [keys[0].name])

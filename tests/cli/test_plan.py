@@ -269,3 +269,17 @@ def test_the_page_names_every_key_of_the_document():
     promised = page.split("stdout is one object: `", 1)[1].split("`", 1)[0]
     outer = re.sub(r"\{[^}]*\}|\[|\]|:", "", promised)
     assert re.split(r",\s+", outer) == list(EMPTY_DOCUMENT)
+
+
+def test_budget_of_the_month(table, plan):
+    with_chain(table)
+    refused = plan("orders", "--manual", "--json", budget="{month: 0}")
+    found = document(refused)
+    assert refused[0] == 1
+    assert "that this month's exports cost, more than the budget of 0.00 USD a month" in found["errors"][0]["cause"]
+    assert Decimal(found["budget"]["spent_this_month_usd"]) > 0
+    assert found["budget"]["month_usd"] == "0"
+    code, out, _ = plan("orders", "--manual", budget="{run: 1, month: 1}")
+    assert code == 0
+    assert "budget       1.00 USD a run and 1.00 USD a month: kept; this month's exports cost 0.00" in out
+    assert list(table.store.list_objects(f"{table.ledger.lake.ledger}/spent/")) == [], "plan writes nothing"

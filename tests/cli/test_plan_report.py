@@ -18,7 +18,7 @@ DOCUMENT: dict[str, Any] = {
     "run": {"kind": "manual", "start": None, "end": None, "runs": 1},
     "recovery": {"enabled": True, "earliest": "E", "latest": "L", "period_days": None},
     "usd": "0",
-    "budget": {"run_usd": None, "dearest_run_usd": "0"},
+    "budget": {"run_usd": None, "dearest_run_usd": "0", "month_usd": None, "spent_this_month_usd": None},
 }
 
 

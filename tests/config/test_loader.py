@@ -139,7 +139,7 @@ PLAIN = "write plain text, a number, a list or a mapping"
             (
                 "7:1: unknown key 'aws_secret'. Remedy: remove it; the keys are table, bucket, prefix, database, schedule,"
                 " start_date, name, timezone, catchup, base_time, export_view, region, bucket_owner, kms_key, aws_conn_id,"
-                " settle, poll_interval, outputs, athena, budget, prices, on_chain_end, pool, queue, retries, retry_delay, owner, tags,"
+                " settle, poll_interval, outputs, contract, glue, views, athena, budget, prices, on_chain_end, widening, pool, queue, retries, retry_delay, owner, tags,"
                 " paused_at_creation, file_groups, max_active_windows"
             ),
         ),

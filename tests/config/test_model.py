@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
+from ddb_export.config.catalog import GlueConfiguration
+from ddb_export.config.contract import ContractConfiguration
 from ddb_export.config.durations import PATTERN, format_duration, parse_duration
 from ddb_export.config.json_schema import export_json_schema
 from ddb_export.config.model import (
@@ -37,7 +39,7 @@ DURATION = "write a duration with its unit, such as 30s, 15m, 2h, 1d, 1h30m or P
 TIME = "write a date or UTC time, such as 2026-01-31 or 2026-01-31T06:00:00Z"
 BUCKET = "write the name of an S3 bucket, 3 to 63 lower-case letters, digits, '-', '.'"
 SCHEDULE = "write a cron expression such as '0 0 * * *', @hourly or @daily, or null for runs by hand only"
-OUTPUTS = "write a list of snapshots and changes, such as [snapshots, changes], or []"
+OUTPUTS = "write a list of snapshots, changes and raw, such as [snapshots, changes], or []"
 NAME = "write a letter or digit, then up to 237 letters, digits, '_', '-', '.'"
 TABLE = "write 3 to 255 letters, digits, '_', '-', '.', or arn:aws:dynamodb:REGION:ACCOUNT:table/NAME"
 CONNECTION = "write the id of an Airflow connection, or null for the AWS default credentials"
@@ -71,6 +73,7 @@ def declare(**keys: object) -> TableConfiguration:
             datetime(2026, 1, 31, 6, tzinfo=timezone(timedelta(hours=1))),
             datetime(2026, 1, 31, 5, tzinfo=UTC),
         ),
+        ("contract", {}, ContractConfiguration()),
         ("name", "flights.2026", "flights.2026"),
         ("name", None, "Flights"),
         ("timezone", "Europe/Berlin", "Europe/Berlin"),
@@ -92,12 +95,18 @@ def declare(**keys: object) -> TableConfiguration:
         ("poll_interval", "PT1M30S", timedelta(seconds=90)),
         ("outputs", [], ()),
         ("outputs", ["changes"], ("changes",)),
+        ("outputs", ["raw"], ("raw",)),
+        ("glue", {"partition_index": True}, GlueConfiguration(partition_index=True)),
+        ("glue", {"partition_projection": False}, GlueConfiguration()),
+        ("views", True, True),
         ("budget", {"run": 25}, BudgetConfiguration(run=Decimal(25))),
         ("budget", {"run": "0.1"}, BudgetConfiguration(run=Decimal("0.1"))),
         ("budget", {"run": Decimal("12.50")}, BudgetConfiguration(run=Decimal("12.5"))),
         ("budget", {"run": None}, BudgetConfiguration()),
+        ("budget", {"month": 200}, BudgetConfiguration(month=Decimal(200))),
         ("prices", {"full_export_per_gb": "0.114"}, PriceConfiguration(full_export_per_gb=Decimal("0.114"))),
         ("on_chain_end", "new_base", "new_base"),
+        ("widening", "automatic", "automatic"),
         ("pool", "exports", "exports"),
         ("queue", "big", "big"),
         ("queue", None, None),
@@ -194,6 +203,7 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
         ),
         ("catchup", "yes", "catchup 'yes' is text", "write true or false"),
         ("catchup", 1, "catchup 1 is a number", "write true or false"),
+        ("views", "latest", "views 'latest' is text", "write true or false"),
         (
             "base_time",
             "2026-01-31T06:00:30Z",
@@ -231,8 +241,23 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
             "write a duration between 1s and 1h",
         ),
         ("outputs", "snapshots", "outputs 'snapshots' is text", OUTPUTS),
+        (
+            "glue",
+            {"partition_projection": True},
+            (
+                "glue.partition_projection true cannot be switched on: projection computes a partition's folder from its"
+                " values alone and ignores Glue's, while each partition of this lake points at one generation of its files"
+            ),
+            "write partition_index: true, which makes Glue find partitions fast",
+        ),
         ("outputs", ["snapshot"], "outputs[0] 'snapshot' is not accepted", "write snapshots"),
         ("outputs", ["changes", "changes"], "outputs names 'changes' twice", "name each once"),
+        (
+            "contract",
+            [],
+            "contract is a list",
+            "write a mapping of columns, column_limit, on_violation, quarantine_limit, hash_conn_id",
+        ),
         ("athena", "primary", "athena 'primary' is text", "write a mapping of workgroup, output_location"),
         (
             "athena",
@@ -248,7 +273,7 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
         ),
         ("athena", {"workgrop": "x"}, "unknown key 'athena.workgrop'", "write 'workgroup'"),
         ("budget", 25, "budget 25 does not say what it limits", "write budget: {run: 25}"),
-        ("budget", None, "budget null is not accepted", "write a mapping of run"),
+        ("budget", None, "budget null is not accepted", "write a mapping of run, month"),
         ("budget", {"run": -1}, "budget.run -1 is no amount", AMOUNT),
         ("budget", {"run": "1e3"}, "budget.run '1e3' is no amount", AMOUNT),
         ("budget", {"run": True}, "budget.run true is true or false", AMOUNT),
@@ -262,6 +287,7 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
         ("prices", {"full_export": 1}, "unknown key 'prices.full_export'", "write 'full_export_per_gb'"),
         ("prices", {"s3_put_per_thousand": "x"}, "prices.s3_put_per_thousand 'x' is no amount", AMOUNT),
         ("on_chain_end", "newbase", "on_chain_end 'newbase' is not accepted", "write new_base"),
+        ("widening", "always", "widening 'always' is not accepted", "write by_request or automatic"),
         ("on_chain_end", "x", "on_chain_end 'x' is not accepted", "write fail or new_base"),
         ("pool", "", "pool '' is empty, too long or padded", TEXT),
         ("queue", 1, "queue 1 is a number", TEXT),
@@ -314,6 +340,11 @@ def test_names_that_follow() -> None:
         "changes": "flights_2026_a_changes",
         "current": "flights_2026_a",
         "archive": "flights_2026_a_archive",
+        "raw_snapshots": "flights_2026_a_raw_snapshots",
+        "raw_changes": "flights_2026_a_raw_changes",
+        "latest": "flights_2026_a_latest",
+        "history": "flights_2026_a_history",
+        "overflow": "flights_2026_a_overflow",
     }
     assert declare(prefix="").lake_uri == "s3://my-lake/Flights"
     assert declare().table_arn is None
@@ -406,6 +437,7 @@ def test_every_key_is_documented() -> None:
     blocks: dict[str, type[BaseModel]] = {
         "athena": AthenaConfiguration,
         "budget": BudgetConfiguration,
+        "contract": ContractConfiguration,
         "prices": PriceConfiguration,
     }
     inside = [f"{block}.{key}" for block, model in blocks.items() for key in model.model_fields]

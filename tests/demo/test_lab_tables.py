@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from local_aws.client import Lab
 
 
 @pytest.fixture(name="lab_of_its_own")
-def start_lab() -> Lab:
+def start_lab() -> Iterator[Lab]:
     with Lab.start() as lab:
         yield lab
 

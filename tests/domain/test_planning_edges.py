@@ -72,9 +72,12 @@ def test_a_window_that_another_claim_is_about_to_replace_is_no_neighbour_to_join
     first, last = export(45, 60), export(74, 89)
     for each in (export(0, 31), first, last):
         history.do(each)
+    assert first.window
+    assert last.window
     history.claim(export(31, 60, first.window))
     plan = history.scheduled(at(days=1), at(days=2))
     (joined,) = [each for each in plan.windows if each.supersedes]
+    assert joined.window
     assert (joined.window.start, joined.supersedes) == (at(days=1, minutes=60), (last.window.key,))
     history.run(plan)
     assert history.scheduled(at(days=1), at(days=2)).windows == ()

@@ -155,3 +155,60 @@ def test_unknown_controls_say_so(lab):
         lab._get("clocks")
     with pytest.raises(LabError, match="an account is a text of 12 digits"):
         lab.exports("12")
+
+
+def policy(*statements: tuple[str, str, str]) -> dict[str, object]:
+    listed = [{"Effect": effect, "Action": action, "Resource": resource} for effect, action, resource in statements]
+    return {"Version": "2012-10-17", "Statement": listed}
+
+
+def test_an_account_with_a_policy_may_do_what_it_allows_and_nothing_else(lab, account, aws):
+    s3, bucket = aws("s3"), f"b-{account}"
+    s3.create_bucket(Bucket=bucket)
+    objects = f"arn:aws:s3:::{bucket}/"
+    lab.allow_only(
+        account,
+        policy(("Allow", "S3:putobject", f"{objects}a*"), ("Deny", "s3:PutObject", f"{objects}a/secret/*")),
+        policy(("Allow", "s3:GetObject", f"{objects}${{*}}")),
+    )
+    s3.put_object(Bucket=bucket, Key="a/b/c", Body=b"")
+    for key in ("b", "a/secret/x"):
+        with pytest.raises(ClientError, match="no identity-based policy allows the s3:PutObject action"):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    with pytest.raises(ClientError, match="s3:GetObject on resource"):
+        s3.get_object(Bucket=bucket, Key="a/b/c")
+    assert aws("sts").get_caller_identity()["Account"] == account
+    assert lab.calls(account, "s3")[-1]["needs"] == [["s3:GetObject", f"{objects}a/b/c"]]
+    lab.allow_only(account)
+    s3.get_object(Bucket=bucket, Key="a/b/c")
+
+
+def test_an_export_writes_with_what_the_policy_of_its_caller_allows(exporting):
+    lab, account = exporting.lab, exporting.account
+    exporting.lay_down(exporting.write(1, "PutItem", "a"), until=100)
+    allowed = ("Allow", "dynamodb:*", f"arn:aws:dynamodb:*:{account}:table/orders*")
+    writes = [("Allow", f"s3:{action}", "*") for action in ("PutObject", "PutObjectAcl", "AbortMultipartUpload")]
+    lab.allow_only(account, policy(allowed, *writes[:2]))
+    ended = exporting.wait(exporting.request_window(0, 30)["ExportArn"])
+    assert (ended["ExportStatus"], ended["FailureCode"]) == ("FAILED", "S3AccessDenied")
+    assert "s3:AbortMultipartUpload" in ended["FailureMessage"]
+    lab.allow_only(account, policy(allowed, *writes))
+    assert exporting.wait(exporting.request_window(0, 45)["ExportArn"])["ExportStatus"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({}, "a policy is an object with a list of statements"),
+        ({"Statement": [{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}]}, "'NotAction', which the lab"),
+        ({"Statement": [{"Effect": "Allow", "Action": [], "Resource": "*"}]}, "Action is a text or a list of texts"),
+        ({"Statement": [{"Effect": "allow", "Action": "s3:*", "Resource": "*"}]}, "Effect is Allow or Deny"),
+        (
+            {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Null": {}}}]},
+            "has a Condition",
+        ),
+    ],
+)
+def test_a_policy_that_the_lab_does_not_understand_is_refused(lab, account, wrong, says):
+    with pytest.raises(LabError, match=says):
+        lab.allow_only(account, wrong)

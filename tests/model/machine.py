@@ -425,18 +425,19 @@ class TableLife(RuleBasedStateMachine):
         outputs = ("snapshots", "changes")
         self.configuration = replace(self.configuration, outputs=outputs, on_chain_end="fail", retries=1)
         self._rebuild_holes()
-        until = self._last_run()
+        interval = self._last_run()
         self.promises_hold()
-        self._is_whole(until)
+        self._is_whole(interval.end)
         started = len(world.exports)
-        again = self._begin("scheduled", self._latest_interval(), {})
+        # The same interval: an export that ran for a day may have made the next one due.
+        again = self._begin("scheduled", interval, {})
         self._drive(again, patient=True)
         promise(again.state is State.SUCCESS, "a run with nothing to do failed:", again.errors)
         promise(len(world.exports) == started, "a run with nothing to do exported something")
         TableLife.calls += world.calls
 
-    def _last_run(self) -> datetime:
-        """Let scheduled runs go until one succeeds; take the remedy that an error names. Return what it answers for."""
+    def _last_run(self) -> Stretch:
+        """Let scheduled runs go until one succeeds; take the remedy that an error names. Return the interval that it answers for."""
         for _ in range(6):
             self._pass(self._boundary_after(self.world.now) - self.world.now + 31 * MINUTE)
             interval = self._latest_interval()
@@ -445,7 +446,7 @@ class TableLife(RuleBasedStateMachine):
             self.promises_hold()
             if run.state is State.SUCCESS:
                 if self._reaches(interval.end):
-                    return interval.end
+                    return interval
                 continue
             error = next(error for _, error in run.errors)
             self._is_justified(error, run)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ddb_export.aws.glue import GlueGateway
 from ddb_export.aws.object_store import S3ObjectStore
 from ddb_export.domain.export import ExportStatus
 from ddb_export.domain.ledger import VerifiedEntry
+from ddb_export.domain.manifest import ManifestFile
 from ddb_export.exceptions import ConversionError, DdbExportError, PublishError, VerificationError
 from ddb_export.pipeline.counting import count_query
-from ddb_export.pipeline.file_groups import GROUP_BYTES, MOST_GROUPS, FileGroup, group_files
+from ddb_export.pipeline.file_groups import GROUP_BYTES, MOST_GROUPS, Cut, FileGroup, group_files
 from ddb_export.pipeline.ledger import Ledger
 from ddb_export.pipeline.tasks import TableWork
 from local_aws.client import Lab
@@ -269,7 +273,28 @@ def entry_of(files: int, size: int) -> VerifiedEntry:
 def test_groups_are_worth_a_task(files, size, most, groups):
     found = group_files([entry_of(files, size)], most)
     assert len(found) == groups
-    assert sorted(index for group in found for index in group.indexes(files)) == list(range(files))
+    manifest = [ManifestFile(index, index % 3, "", None, "") for index in range(files)]
+    assert sorted(index for group in found for index in group.indexes(manifest)) == list(range(files))
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 12), st.sampled_from(Cut))
+def test_each_file_is_in_one_group_and_balanced_groups_differ_by_one_file_at_most(items, groups, cut):
+    manifest = [ManifestFile(index, count, "", None, "") for index, count in enumerate(items)]
+    shared = [FileGroup("e", group, groups, cut=cut).indexes(manifest) for group in range(groups)]
+    assert sorted(index for indexes in shared for index in indexes) == list(range(len(items)))
+    if cut is Cut.BALANCED:
+        loads = [sum(items[index] for index in indexes) for indexes in shared]
+        assert max(loads) - min(loads) <= max(items, default=0)
+
+
+def test_a_task_that_was_mapped_before_groups_were_balanced_reads_the_same_files():
+    old = FileGroup.from_xcom({"export": "e", "group": 1, "groups": 3, "schema_version": 2})
+    manifest = [ManifestFile(index, 10 - index, "", None, "") for index in range(8)]
+    assert list(old.indexes(manifest)) == [1, 4, 7]
+    assert (old.name, old.to_xcom()) == ("0001-of-0003", {"export": "e", "group": 1, "groups": 3, "schema_version": 2})
+    new = replace(old, cut=Cut.BALANCED)
+    assert FileGroup.from_xcom(new.to_xcom()) == new
+    assert new.statistics_path != old.statistics_path
 
 
 def test_groups_of_many_exports_fit_into_one_mapping():

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.errors import aws_errors
+from ddb_export.domain.doctor import RunningExports, TableFacts
 from ddb_export.domain.export import (
     ExportDescription,
     ExportFormat,
@@ -50,6 +51,15 @@ class DynamoDBGateway:
         description = self._call("describe_table", table, TableName=table)["Table"]
         return TableIdentity(description["TableArn"], description["TableId"])
 
+    def key_attributes(self, table: str) -> tuple[str, ...]:
+        """Return the names of the table's key attributes, the partition key first.
+
+        :raises TableMissingError: there is no such table.
+        """
+        schema = self._call("describe_table", table, TableName=table)["Table"]["KeySchema"]
+        # AWS gives HASH before RANGE; who relied on the order of an answer would not see it change.
+        return tuple(each["AttributeName"] for each in sorted(schema, key=lambda each: str(each["KeyType"])))
+
     def size(self, table: str) -> int:
         """Return the bytes of the table and its local secondary indexes, which is what a full export is billed by.
 
@@ -58,8 +68,7 @@ class DynamoDBGateway:
         :raises TableMissingError: there is no such table.
         """
         description = self._call("describe_table", table, TableName=table)["Table"]
-        indexes = description.get("LocalSecondaryIndexes", ())
-        return int(description.get("TableSizeBytes", 0)) + sum(int(each.get("IndexSizeBytes", 0)) for each in indexes)
+        return int(description.get("TableSizeBytes", 0)) + _index_bytes(description)
 
     def recovery(self, table: str) -> tuple[PointInTimeRecovery, datetime]:
         """Return the table's recovery window, and AWS's time as the answer's Date header gives it.
@@ -77,6 +86,39 @@ class DynamoDBGateway:
             period=timedelta(days=days) if (days := status.get("RecoveryPeriodInDays")) else None,
         )
         return recovery, answer_time(answer)
+
+    def look(self, table: str) -> TableFacts:
+        """Return a table's ARN, state and size.
+
+        :raises TableMissingError: there is no such table.
+        """
+        found = self._call("describe_table", table, TableName=table)["Table"]
+        size = int(found.get("TableSizeBytes", 0))
+        return TableFacts(found["TableArn"], found["TableStatus"], size + _index_bytes(found))
+
+    def running_exports(self, pages: int) -> RunningExports:
+        """Return how many exports of all tables of the account and region are in progress.
+
+        :param pages: most answers of 25 exports each that are read; the newest come first.
+        """
+        token: dict[str, str] = {}
+        running = 0
+        for _ in range(pages):
+            answer = self._call("list_exports", "exports of the account", MaxResults=25, **token)
+            summaries = answer.get("ExportSummaries", ())
+            running += sum(each.get("ExportStatus") == ExportStatus.IN_PROGRESS for each in summaries)
+            if not answer.get("NextToken"):
+                return RunningExports(running, all_seen=True)
+            token = {"NextToken": answer["NextToken"]}
+        return RunningExports(running, all_seen=False)
+
+    def enable_recovery(self, table: str) -> None:
+        """Switch point-in-time recovery on; where it is on, nothing changes.
+
+        :raises TableMissingError: there is no such table.
+        """
+        wanted = {"PointInTimeRecoveryEnabled": True}
+        self._call("update_continuous_backups", table, TableName=table, PointInTimeRecoverySpecification=wanted)
 
     def ttl_attribute(self, table: str) -> str | None:
         """Return the name of the TTL attribute, None while TTL is off."""
@@ -156,6 +198,10 @@ def describe(description: Mapping[str, Any]) -> ExportDescription:
         failure_message=description.get("FailureMessage"),
         filtered=bool(description.get("FilterSpecification")),
     )
+
+
+def _index_bytes(description: Mapping[str, Any]) -> int:
+    return sum(int(each.get("IndexSizeBytes", 0)) for each in description.get("LocalSecondaryIndexes", ()))
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -6,7 +6,9 @@ Table updates skip the archive of versions, which has a quota. Glue folds names 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,30 @@ PARTITIONS_PER_CALL = 100
 MADE_BY = "ddb_export.lake"
 """Table parameter that names the lake folder a table was made for; a table without it is never touched."""
 
-_PARQUET = {
+_PARQUET: Mapping[str, Any] = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
+JSON_TEXT: Mapping[str, Any] = {
+    "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    "SerdeInfo": {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe"},
+}
+"""How lines of JSON are read; the SerDe's parameters come beside it. Hive's own JSON SerDe refuses an object where text is declared."""
+
+_EXISTS = "AlreadyExistsException"
+_PartitionErrors = dict[tuple[str, ...], Mapping[str, Any]]
 _TRIES = 5
+_PARTITION_TRIES = 6
+_FIRST_PAUSE = 0.2
+_BUSY = frozenset({
+    "ConcurrentModificationException",
+    "InternalServiceException",
+    "OperationTimeoutException",
+    "ThrottlingException",
+})  # fmt: skip
+"""Errors of one partition that say nothing about it: the same request may succeed a moment later (Glue API reference, ErrorDetail)."""
 _KEPT_ON_UPDATE = ("Owner", "Retention", "ViewOriginalText", "ViewExpandedText", "TargetTable")
 
 
@@ -49,10 +69,12 @@ class GlueColumn:
 
 @dataclass(frozen=True, slots=True)
 class GlueTable:
-    """A table of Parquet files as it should stand in the catalog.
+    """A table of files as it should stand in the catalog.
 
     :param location: ``s3://`` URI of the folder of all partitions, with a final slash.
     :param made_for: ``s3://`` URI of the table's lake folder; kept in the parameters as the mark of our own tables.
+    :param storage: how the files are read, as members of Glue's StorageDescriptor; Parquet by default.
+    :param classification: what the files are, for Glue's own jobs.
     """
 
     database: str
@@ -63,6 +85,8 @@ class GlueTable:
     partition_keys: tuple[GlueColumn, ...]
     description: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=lambda: _PARQUET)
+    classification: str = "parquet"
 
     @property
     def full_name(self) -> str:
@@ -77,12 +101,12 @@ class GlueTable:
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {
                 "EXTERNAL": "TRUE",
-                "classification": "parquet",
+                "classification": self.classification,
                 MADE_BY: self.made_for,
                 **self.parameters,
             },
             "PartitionKeys": [key.to_api() for key in self.partition_keys],
-            "StorageDescriptor": _storage(self.location, self.columns),
+            "StorageDescriptor": _storage(self.location, self.columns, self.storage),
         }
 
 
@@ -98,12 +122,13 @@ class GluePartition:
     location: str
     columns: tuple[GlueColumn, ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=lambda: _PARQUET)
 
     def to_api(self) -> dict[str, Any]:
         """Return Glue's PartitionInput."""
         return {
             "Values": list(self.values),
-            "StorageDescriptor": _storage(self.location, self.columns),
+            "StorageDescriptor": _storage(self.location, self.columns, self.storage),
             "Parameters": dict(self.parameters),
         }
 
@@ -111,11 +136,17 @@ class GluePartition:
 class GlueGateway:
     """The catalog as one account and region sees it.
 
-    :param client: a boto3 Glue client.
+    :param client: a boto3 Glue client. :param sleep: waits so many seconds.
     """
 
-    def __init__(self, client: BaseClient) -> None:
+    def __init__(self, client: BaseClient, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client: Any = client
+        self._sleep = sleep
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client, for the other gateways to Glue (:mod:`ddb_export.aws.glue_columns`)."""
+        return self._client
 
     def has_table(self, database: str, name: str) -> bool:
         """Tell whether there is a table of this name."""
@@ -146,19 +177,29 @@ class GlueGateway:
     def upsert_partitions(self, table: GlueTable, partitions: Sequence[GluePartition]) -> None:
         """Make the partitions stand as described, whether they exist or not.
 
-        :raises PublishError: Glue refused a partition; the first is named with Glue's reason.
+        A partition that Glue had no time for is tried again, alone with its like; the others of its batch stand already.
+
+        :raises PublishError: Glue refused a partition, or had no time for it again and again; the first is named with Glue's reason.
         """
         for batch in _batches(partitions):
-            with aws_errors(table.full_name):
-                answer = self._client.batch_create_partition(
-                    DatabaseName=table.database,
-                    TableName=table.name,
-                    PartitionInputList=[partition.to_api() for partition in batch],
-                )
-            existing = _existing(table, answer.get("Errors", ()))
-            replaced = [partition for partition in batch if partition.values in existing]
+            self._upsert(table, batch)
+
+    def _upsert(self, table: GlueTable, batch: Sequence[GluePartition]) -> None:
+        waiting = {partition.values: partition for partition in batch}
+        for number in range(_PARTITION_TRIES):
+            errors = self._create_partitions(table, list(waiting.values()))
+            replaced = [waiting[values] for values, error in errors.items() if _code(error) == _EXISTS]
+            busy = {values: error for values, error in errors.items() if _code(error) != _EXISTS}
             if replaced:
-                self._update_partitions(table, replaced)
+                busy |= self._update_partitions(table, replaced)
+            for values, error in busy.items():
+                if _code(error) not in _BUSY or number == _PARTITION_TRIES - 1:
+                    raise _refused(table, list(values), error)
+            if not busy:
+                return
+            waiting = {values: waiting[values] for values in busy}
+            # Tasks that were throttled together must not come back together.
+            self._sleep(_FIRST_PAUSE * 2**number * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
 
     def made_for(self, database: str, name: str) -> str | None:
         """Return the lake that a table was made for, as a URI; None if there is no such table, or if it is not of our making."""
@@ -182,7 +223,16 @@ class GlueGateway:
                 if error_code(error) != "EntityNotFoundException":
                     raise
 
-    def _update_partitions(self, table: GlueTable, partitions: Sequence[GluePartition]) -> None:
+    def _create_partitions(self, table: GlueTable, partitions: Sequence[GluePartition]) -> _PartitionErrors:
+        with aws_errors(table.full_name):
+            answer = self._client.batch_create_partition(
+                DatabaseName=table.database,
+                TableName=table.name,
+                PartitionInputList=[partition.to_api() for partition in partitions],
+            )
+        return {tuple(error["PartitionValues"]): error for error in answer.get("Errors", ())}
+
+    def _update_partitions(self, table: GlueTable, partitions: Sequence[GluePartition]) -> _PartitionErrors:
         with aws_errors(table.full_name):
             answer = self._client.batch_update_partition(
                 DatabaseName=table.database,
@@ -192,8 +242,7 @@ class GlueGateway:
                     for partition in partitions
                 ],
             )
-        for error in answer.get("Errors", ()):
-            raise _refused(table, error.get("PartitionValueList"), error)
+        return {tuple(error["PartitionValueList"]): error for error in answer.get("Errors", ())}
 
     def _get(self, database: str, name: str) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
@@ -214,7 +263,7 @@ class GlueGateway:
             try:
                 self._client.create_table(DatabaseName=table.database, TableInput=table.to_api())
             except ClientError as error:
-                if error_code(error) == "AlreadyExistsException":
+                if error_code(error) == _EXISTS:
                     return False
                 if error_code(error) == "EntityNotFoundException":
                     raise PublishError(
@@ -244,8 +293,8 @@ class GlueGateway:
         return True
 
 
-def _storage(location: str, columns: Sequence[GlueColumn]) -> dict[str, Any]:
-    return {"Columns": [column.to_api() for column in columns], "Location": location, **_PARQUET}
+def _storage(location: str, columns: Sequence[GlueColumn], storage: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Columns": [column.to_api() for column in columns], "Location": location, **storage}
 
 
 def _batches(partitions: Sequence[GluePartition]) -> Iterator[Sequence[GluePartition]]:
@@ -294,14 +343,8 @@ def _column(column: Mapping[str, str]) -> dict[str, str]:
     return {key: column[key] for key in ("Name", "Type", "Comment") if column.get(key)}
 
 
-def _existing(table: GlueTable, errors: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
-    """Return the partitions that exist already; any other error is raised."""
-    existing = set()
-    for error in errors:
-        if error.get("ErrorDetail", {}).get("ErrorCode") != "AlreadyExistsException":
-            raise _refused(table, error.get("PartitionValues"), error)
-        existing.add(tuple(error["PartitionValues"]))
-    return existing
+def _code(error: Mapping[str, Any]) -> str:
+    return str(error.get("ErrorDetail", {}).get("ErrorCode"))
 
 
 def _refused(table: GlueTable, values: object, error: Mapping[str, Any]) -> PublishError:

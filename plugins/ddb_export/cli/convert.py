@@ -10,6 +10,8 @@ from ddb_export.cli.arguments import add_aws_arguments
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.places import Places
+from ddb_export.cli.tables import HASH_KEY_VARIABLE, add_tables_argument, configured_table, contract_of
+from ddb_export.domain.contract import NO_CONTRACT
 
 if TYPE_CHECKING:
     from ddb_export.pipeline.whole_export import ConversionResult, Destination
@@ -37,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the table's TTL attribute, for the column _ttl_expired of changes",
     )
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help=f"convert by this configured table's contract; the key of its hashes is read from {HASH_KEY_VARIABLE}",
+    )
+    add_tables_argument(parser)
     add_aws_arguments(parser)
 
 
@@ -45,6 +53,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from ddb_export.pipeline.location import locate_export
     from ddb_export.pipeline.whole_export import Destination, convert_export
 
+    contract = NO_CONTRACT if arguments.table is None else contract_of(configured_table(arguments))
     places = Places(arguments)
     store, path = places.open(arguments.uri)
     destination = Destination(*places.open(arguments.to))
@@ -53,6 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         locate_export(store, path),
         destination,
         ttl_attribute=arguments.ttl_attribute,
+        contract=contract,
         phases=console.phase,
     )
     document = _document(result, destination)

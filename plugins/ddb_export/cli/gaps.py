@@ -23,24 +23,38 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "history": [],
     "overlaps": [],
     "pending": [],
+    "overflow": [],
+    "overflow_unknown": 0,
     "errors": [],
 }
+
+
+_MOST_LINES = 20
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Derive the report from the ledger and print it."""
     from ddb_export.domain.gaps import find_gaps
+    from ddb_export.domain.overflow import overflow_lines
+    from ddb_export.domain.shown import shown_entries
     from ddb_export.exceptions import NotReachableError
     from ddb_export.pipeline.ledger import Ledger
 
     table = named_table(arguments)
-    chain = Ledger(table.store, table.lake).read_every_object()
+    ledger = Ledger(table.store, table.lake)
+    chain = ledger.read_every_object()
     if not chain.claims:
         raise NotReachableError(
             table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
         )
     report = find_gaps(chain, datetime.now(UTC))
-    document = {**report.to_json(), "table": table.lake.name}
+    shown = shown_entries(chain, ledger.published_entries(("snapshots", "changes")))
+    document = {
+        **report.to_json(),
+        "table": table.lake.name,
+        "overflow": [line.to_json() for line in overflow_lines(shown, ledger.read_schema())],
+        "overflow_unknown": sum(entry.overflowed is None for entry in shown),
+    }
     return console.result(document, lines(document))
 
 
@@ -59,7 +73,26 @@ def lines(document: dict[str, Any]) -> list[str]:
         report += [f"  {label:<10} {each['start']} to {each['end']}" for each in document[name]]
     closed = [chain for chain in document["chains"] if not chain["current"]]
     report += [f"  closed     chain {chain['number']}, base {chain['base']}" for chain in closed]
-    return report
+    return [*report, *_overflow(document)]
+
+
+def _overflow(document: dict[str, Any]) -> list[str]:
+    """Return what the columns could not hold; it is kept exactly in ``_overflow``, so no exit code speaks of it."""
+    from ddb_export.domain.overflow import reason_words
+
+    lines = []
+    for each in document["overflow"][:_MOST_LINES]:
+        column = f" (column {each['column']}, {each['type']})" if each["column"] else ""
+        where = (
+            each["first"] if each["exports"] == 1 else f"{each['exports']} exports, {each['first']} to {each['last']}"
+        )
+        attribute = each["attribute"] or "other attributes"
+        lines.append(f"  overflow   {attribute}{column}: {reason_words(each['reasons'])}; {where}")
+    if len(document["overflow"]) > _MOST_LINES:
+        lines.append(f"  overflow   {len(document['overflow']) - _MOST_LINES} more attributes; --json has them all")
+    if lines:
+        lines.append(f"next: ddb-export widen {document['table']} --plan says what columns that hold it cost")
+    return lines
 
 
 COMMAND = Command(

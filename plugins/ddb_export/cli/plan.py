@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.command import Command
@@ -108,11 +109,12 @@ def _answer(
     arguments: argparse.Namespace, table: NamedTable, ledger: Ledger, dynamodb: DynamoDBGateway, source: str
 ) -> dict[str, Any]:
     from ddb_export.cli.plan_report import dearest_run, document_of_plan, document_of_run, document_of_world
-    from ddb_export.domain.cost import Budget, require_within_budget
+    from ddb_export.domain.cost import Budget, require_within_budget, require_within_month
     from ddb_export.pipeline.estimate import estimate_run
+    from ddb_export.pipeline.spending import spent_this_month
 
     configuration = table.configuration
-    budget = Budget(configuration.budget.run) if configuration else Budget()
+    budget = Budget(configuration.budget.run, configuration.budget.month) if configuration else Budget()
     identity = dynamodb.identify(source)
     recovery, now = dynamodb.recovery(source)
     chain = ledger.read(tuple(configuration.outputs) if configuration else ())
@@ -127,8 +129,12 @@ def _answer(
         planned = _planned(ledger, table, dynamodb, source, asked)
         own_prices = configuration.own_prices if configuration else {}
         estimated = estimate_run(dynamodb, ledger, table.store, planned, own_prices)
-        document |= document_of_plan(planned.plan, estimated, asked, budget)
+        spent = None
+        if budget.month is not None:
+            spent = spent_this_month(dynamodb, ledger, planned, estimated, own_prices, note_it=False)
+        document |= document_of_plan(planned.plan, estimated, asked, budget, spent)
         require_within_budget(dearest_run(estimated, asked), budget, f"{asked.kind} run of {table.lake.name}")
+        require_within_month(estimated, budget, spent or Decimal(0), f"{asked.kind} run of {table.lake.name}")
     except REFUSALS as error:
         return {**document, "errors": [_document_of(error)]}
     return {**document, "ok": True}

@@ -59,8 +59,13 @@ def document_of_run(asked: Asked) -> dict[str, Any]:
     }
 
 
-def document_of_plan(plan: Plan, estimated: Estimate, asked: Asked, budget: Budget) -> dict[str, Any]:
-    """Return what would be done and what it would cost."""
+def document_of_plan(
+    plan: Plan, estimated: Estimate, asked: Asked, budget: Budget, spent: Decimal | None
+) -> dict[str, Any]:
+    """Return what would be done and what it would cost.
+
+    :param spent: what the month's exports cost so far, in USD; None if that was not asked for.
+    """
     return {
         "exports": [line.to_json() for line in estimated.lines],
         "wait_until": iso(plan.wait_until) if plan.wait_until else None,
@@ -70,6 +75,8 @@ def document_of_plan(plan: Plan, estimated: Estimate, asked: Asked, budget: Budg
         "budget": {
             "run_usd": f"{budget.run:f}" if budget.run is not None else None,
             "dearest_run_usd": f"{dearest_run(estimated, asked).total:f}",
+            "month_usd": f"{budget.month:f}" if budget.month is not None else None,
+            "spent_this_month_usd": f"{spent:f}" if spent is not None else None,
         },
     }
 
@@ -185,11 +192,17 @@ def _export_line(export: Mapping[str, Any], what: str, end: str | None, price: D
 
 def _budget_words(document: Mapping[str, Any]) -> str:
     budget = document["budget"]
-    if budget["run_usd"] is None:
+    limits = []
+    if budget["run_usd"] is not None:
+        limits.append(f"{usd(Decimal(budget['run_usd']))} a run")
+    if budget["month_usd"] is not None:
+        limits.append(f"{usd(Decimal(budget['month_usd']))} a month")
+    if not limits:
         return "none is set"
-    limit = f"{usd(Decimal(budget['run_usd']))} a run"
     dearest = f"; the dearest costs {usd(Decimal(budget['dearest_run_usd']))}" if document["run"]["runs"] > 1 else ""
-    return f"{limit}: {'kept' if document['ok'] else 'NOT KEPT'}{dearest}"
+    spent = budget["spent_this_month_usd"]
+    month = f"; this month's exports cost {usd(Decimal(spent))} so far" if spent is not None else ""
+    return f"{' and '.join(limits)}: {'kept' if document['ok'] else 'NOT KEPT'}{dearest}{month}"
 
 
 def _duration(seconds: int) -> str:

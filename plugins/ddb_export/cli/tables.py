@@ -17,6 +17,7 @@ from ddb_export.exceptions import UsageError
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.config.model import TableConfiguration
+    from ddb_export.domain.contract import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,24 @@ class NamedTable:
     configuration: TableConfiguration | None
 
 
+TABLES_HELP = "folder of the tables' YAML (default: DDB_EXPORT_TABLES_DIR, or dags/tables)"
+
+
+def tables_folder() -> Path:
+    """Return the folder of the tables' YAML where no argument names one."""
+    return Path(os.environ.get("DDB_EXPORT_TABLES_DIR") or "dags/tables")
+
+
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name one table."""
     parser.add_argument("table", metavar="TABLE", help="a configured name, or s3://bucket/prefix/name")
-    parser.add_argument(
-        "--tables",
-        metavar="DIR",
-        type=Path,
-        default=Path(os.environ.get("DDB_EXPORT_TABLES_DIR") or "dags/tables"),
-        help="folder of the tables' YAML (default: DDB_EXPORT_TABLES_DIR, or dags/tables)",
-    )
+    add_tables_argument(parser)
     add_aws_arguments(parser)
+
+
+def add_tables_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names the folder of the tables' YAML."""
+    parser.add_argument("--tables", metavar="DIR", type=Path, default=tables_folder(), help=TABLES_HELP)
 
 
 def named_table(arguments: argparse.Namespace) -> NamedTable:
@@ -55,14 +63,27 @@ def named_table(arguments: argparse.Namespace) -> NamedTable:
         prefix, _, name = path.rpartition("/")
         bucket = "" if store.uri("").startswith("/") else arguments.table.split("/")[2]
         return NamedTable(Lake(bucket, prefix, name), store, None)
-    table = _configured(arguments)
+    table = configured_table(arguments)
     if arguments.region is None:
         arguments.region = table.region
     store, _ = Places(arguments).open(table.lake_uri)
     return NamedTable(Lake(table.bucket, table.prefix, table.name), store, table)
 
 
-def _configured(arguments: argparse.Namespace) -> TableConfiguration:
+HASH_KEY_VARIABLE = "DDB_EXPORT_HASH_KEY"
+"""The environment variable that holds the key of a contract's hashes: on the command line everybody could see it."""
+
+
+def contract_of(table: TableConfiguration) -> Contract:
+    """Return a table's contract, with the key of its hashes if the environment has one."""
+    return table.contract.contract.with_key(os.environ.get(HASH_KEY_VARIABLE))
+
+
+def configured_table(arguments: argparse.Namespace) -> TableConfiguration:
+    """Return the configuration of the table ``arguments.table`` in the folder ``arguments.tables``.
+
+    :raises UsageError: no such table is configured. :raises ConfigurationError: the YAML cannot be used.
+    """
     from ddb_export.config.loader import load_tables
 
     tables = {table.name: table for table in load_tables(arguments.tables)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -81,7 +81,7 @@ def _wrong_value(
     remedy = None
     if detail["type"] == "refused":
         if context["key"]:
-            location, value = (context["key"],), value.get(context["key"])
+            location, value = (*location, context["key"]), value.get(context["key"])
         reason, remedy = context["reason"], context["remedy"]
     elif detail["type"] in ("literal_error", "greater_than_equal", "less_than_equal"):
         reason = "is not accepted"
@@ -110,12 +110,19 @@ def _dotted(location: Location) -> str:
 
 
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | None:
-    current: type[BaseModel] | None = model
+    annotation: Any = model
     for part in location:
-        field = current.model_fields.get(str(part)) if current else None
-        annotation = field.annotation if field else None
-        current = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    return current
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(part))
+            annotation = field.annotation if field else None
+        else:
+            annotation = _value_type(annotation)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _value_type(annotation: Any) -> Any:
+    """The type of a mapping's values; None for another type."""
+    return get_args(annotation)[1] if get_origin(annotation) is Mapping else None
 
 
 def _accepts(model: type[BaseModel], location: Location) -> str:
@@ -125,6 +132,11 @@ def _accepts(model: type[BaseModel], location: Location) -> str:
     for index, part in enumerate(location):
         if isinstance(part, int):
             continue
+        if owner is None:
+            owner = _model_at(model, location[: index + 1])
+            if owner:
+                words = "a mapping of " + ", ".join(owner.model_fields)
+                continue
         field = owner.model_fields.get(part) if owner else None
         if field is None:
             break

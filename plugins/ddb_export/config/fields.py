@@ -26,7 +26,8 @@ class Accepts:
     words: str
 
 
-def _matching(pattern: str, reason: str) -> AfterValidator:
+def matching(pattern: str, reason: str) -> AfterValidator:
+    """Return the check of a whole text; ``reason`` goes on after the key and what was given."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> str:
@@ -173,7 +174,7 @@ _write_duration = PlainSerializer(format_duration, return_type=str, when_used="j
 # DynamoDB developer guide, "Naming rules"; ARN format from the Service Authorization Reference.
 TableReference = Annotated[
     str,
-    _matching(
+    matching(
         r"[A-Za-z0-9_.-]{3,255}"
         r"|arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.-]{3,255}",
         "is neither a table name nor a table ARN",
@@ -189,19 +190,19 @@ Amount = Annotated[
 # 250 characters are the limit of an Airflow DAG id, 12 of them are ours.
 LakeName = Annotated[
     str,
-    _matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,237}", "cannot name a DAG and a folder"),
+    matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,237}", "cannot name a DAG and a folder"),
     Accepts("a letter or digit, then up to 237 letters, digits, '_', '-', '.'"),
 ]
 Bucket = Annotated[
     str,
-    _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "is not a bucket name"),
+    matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "is not a bucket name"),
     BeforeValidator(_bucket_without_uri),
     Accepts("the name of an S3 bucket, 3 to 63 lower-case letters, digits, '-', '.'"),
 ]
 Prefix = Annotated[str, AfterValidator(_prefix), Accepts("a folder inside the bucket, such as lake/dynamodb, or ''")]
 Database = Annotated[
     str,
-    _matching(r"[a-z0-9_-]{1,255}", "is not a Glue database name that Athena can read"),
+    matching(r"[a-z0-9_-]{1,255}", "is not a Glue database name that Athena can read"),
     Accepts("1 to 255 lower-case letters, digits, '_', '-'"),
 ]
 Schedule = Annotated[
@@ -226,19 +227,20 @@ PollInterval = Annotated[
 ]
 RetryDelay = Annotated[timedelta, *_duration(timedelta(0), timedelta(days=1)), _json_duration, _write_duration]
 WhenChainEnds = Annotated[Literal["fail", "new_base"], Accepts("fail or new_base")]
+WideningPolicy = Annotated[Literal["by_request", "automatic"], Accepts("by_request or automatic")]
 View = Annotated[Literal["NEW_AND_OLD_IMAGES", "NEW_IMAGE"], Accepts("NEW_AND_OLD_IMAGES or NEW_IMAGE")]
 Region = Annotated[
-    Annotated[str, _matching(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "is not an AWS region")] | None,
+    Annotated[str, matching(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "is not an AWS region")] | None,
     Accepts("an AWS region, such as eu-west-1"),
 ]
 AccountId = Annotated[
-    Annotated[str, _matching(r"[0-9]{12}", "is not an account id")] | None,
+    Annotated[str, matching(r"[0-9]{12}", "is not an account id")] | None,
     Accepts("the 12 digits of an AWS account in quotes, such as '012345678901'"),
 ]
 KmsKey = Annotated[
     Annotated[
         str,
-        _matching(
+        matching(
             r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/)?[A-Za-z0-9/_-]{1,2048}",
             "is not a KMS key",
         ),
@@ -248,22 +250,22 @@ KmsKey = Annotated[
 ]
 # Airflow refuses other connection ids (airflow.models.connection.sanitize_conn_id).
 ConnectionId = Annotated[
-    Annotated[str, _matching(r"[\w#!()\-.:/\\]{1,250}", "is not a connection id")] | None,
+    Annotated[str, matching(r"[\w#!()\-.:/\\]{1,250}", "is not a connection id")] | None,
     Accepts("the id of an Airflow connection, or null for the AWS default credentials"),
 ]
-Output = Literal["snapshots", "changes"]
+Output = Literal["snapshots", "changes", "raw"]
 Outputs = Annotated[
-    tuple[Annotated[Output, Accepts("snapshots or changes")], ...],
+    tuple[Annotated[Output, Accepts("snapshots, changes or raw")], ...],
     BeforeValidator(_as_tuple),
     AfterValidator(_without_repetition),
-    Accepts("a list of snapshots and changes, such as [snapshots, changes], or []"),
+    Accepts("a list of snapshots, changes and raw, such as [snapshots, changes], or []"),
 ]
 Text = Annotated[
-    str, _matching(r"\S(.{0,248}\S)?", "is empty, too long or padded"), Accepts("1 to 250 characters of text")
+    str, matching(r"\S(.{0,248}\S)?", "is empty, too long or padded"), Accepts("1 to 250 characters of text")
 ]
 Tags = Annotated[
     tuple[
-        Annotated[str, _matching(r"\S(.{0,98}\S)?", "is not a tag"), Accepts("1 to 100 characters of text")],
+        Annotated[str, matching(r"\S(.{0,98}\S)?", "is not a tag"), Accepts("1 to 100 characters of text")],
         ...,
     ],
     BeforeValidator(_as_tuple),
@@ -272,7 +274,7 @@ Tags = Annotated[
 ]
 Workgroup = Annotated[
     str,
-    _matching(r"[A-Za-z0-9._-]{1,128}", "is not an Athena workgroup"),
+    matching(r"[A-Za-z0-9._-]{1,128}", "is not an Athena workgroup"),
     Accepts("1 to 128 letters, digits, '_', '-', '.'"),
 ]
 OutputLocation = Annotated[

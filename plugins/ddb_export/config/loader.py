@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple, overload
 
 from pydantic import ValidationError
@@ -88,6 +89,55 @@ def load_tables(
         raise InvalidFileError.of(problems)
     tables = tuple(one.table for one in declared)
     return LoadedTables(tables, _errors_by_file(problems)) if on_error == "collect" else tables
+
+
+def unread_files(folder: Path) -> tuple[Path, ...]:
+    """Return the YAML files below a folder that :func:`load_tables` leaves out, because they lie in subfolders.
+
+    :raises ConfigurationError: the folder cannot be read.
+    """
+    _files(folder)
+    below = (file for pattern in ("*.yaml", "*.yml") for file in folder.glob(f"*/**/{pattern}"))
+    return tuple(sorted(file for file in below if not any(part.startswith(".") for part in file.parts)))
+
+
+def keys_with_defaults(folder: Path) -> frozenset[str]:
+    """Return the keys that have a default for all tables of a folder; none if there is no such folder.
+
+    :raises ConfigurationError: the defaults cannot be used.
+    """
+    if not folder.exists():
+        return frozenset()
+    try:
+        defaults = _folder_defaults(_files(folder)[1])
+    except ProblemError as found:
+        raise InvalidFileError.of([found.problem]) from None
+    return frozenset(defaults.entries or ()) if defaults else frozenset()
+
+
+def try_file(file: Path, text: str) -> LoadedTables:
+    """Say what :func:`load_tables` would say of a folder if it held one more file; nothing is written there.
+
+    :param file: the file that does not exist yet. :param text: what it would hold.
+    """
+    with TemporaryDirectory() as staged:
+        if file.parent.is_dir():
+            for each in file.parent.iterdir():
+                if each.suffix in (".yaml", ".yml") and each.name != file.name:
+                    (Path(staged) / each.name).symlink_to(each.resolve())
+        (Path(staged) / file.name).write_text(text, encoding="utf-8")
+        loaded = load_tables(Path(staged), on_error="collect")
+    found = [problem for error in loaded.errors if isinstance(error, InvalidFileError) for problem in error.errors]
+    # What a cause says of another file's place names the staged folder too.
+    placed = [
+        replace(
+            each,
+            path=each.path.replace(staged, str(file.parent), 1),
+            cause=each.cause.replace(staged, str(file.parent)),
+        )
+        for each in found
+    ]
+    return LoadedTables(loaded.tables, _errors_by_file(placed))
 
 
 def _errors_by_file(problems: Iterable[Problem]) -> tuple[ConfigurationError, ...]:

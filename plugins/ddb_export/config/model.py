@@ -14,6 +14,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddb_export.config import fields
+from ddb_export.config.catalog import GlueConfiguration
+from ddb_export.config.contract import ContractConfiguration
 from ddb_export.config.explain import explain
 from ddb_export.config.problems import refuse
 from ddb_export.domain.cost import AMOUNT_PATTERN
@@ -25,8 +27,13 @@ GLUE_SUFFIXES: Mapping[str, str] = {
     "changes": "_changes",
     "current": "",
     "archive": "_archive",
+    "raw_snapshots": "_raw_snapshots",
+    "raw_changes": "_raw_changes",
+    "latest": "_latest",
+    "history": "_history",
+    "overflow": "_overflow",
 }
-"""What follows a table's Glue name, for each output of the lake."""
+"""What follows a table's Glue name, for each output and helper view of the lake; taken whether they are asked for or not."""
 
 _ARN = re.compile(r"arn:[^:]+:dynamodb:([^:]+):([^:]+):table/(.+)")
 
@@ -54,11 +61,14 @@ class AthenaConfiguration(BaseModel):
 
 
 class BudgetConfiguration(BaseModel):
-    """What exports may cost; a run that is estimated to cost more is stopped before it starts any."""
+    """What exports may cost; a run that would cost more is stopped before it starts any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
     run: fields.Amount | None = Field(None, description="Most that one run may cost, in USD; null for no limit.")
+    month: fields.Amount | None = Field(
+        None, description="Most that the table's exports of a month (UTC) may cost, in USD; null for no limit."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -133,7 +143,15 @@ class TableConfiguration(BaseModel):
         timedelta(seconds=30), description="How often a waiting run asks for an export's state."
     )
     outputs: fields.Outputs = Field(
-        ("snapshots", "changes"), description="What the lake publishes beside the raw exports."
+        ("snapshots", "changes"),
+        description="What the lake publishes; raw registers the exports as they are, without reading them.",
+    )
+    contract: ContractConfiguration = Field(
+        ContractConfiguration(), description="What is fixed about the columns; default: all follows from the data."
+    )
+    glue: GlueConfiguration = Field(GlueConfiguration(), description="How tables stand in the Glue catalog.")
+    views: fields.Switch = Field(
+        False, description="Keep helper views in Athena: the latest state, the history of a key, and what overflowed."
     )
     athena: AthenaConfiguration = Field(AthenaConfiguration(), description="How Athena is asked.")
     budget: BudgetConfiguration = Field(BudgetConfiguration(), description="What exports may cost.")
@@ -143,6 +161,10 @@ class TableConfiguration(BaseModel):
     on_chain_end: fields.WhenChainEnds = Field(
         "fail",
         description="What to do where windows cannot follow any more: fail, or begin anew with a full export.",
+    )
+    widening: fields.WideningPolicy = Field(
+        "by_request",
+        description="When columns that have become too narrow are widened: by request, or by each run within the budget.",
     )
     pool: fields.Text = Field("default_pool", description="Airflow pool of the tasks.")
     queue: fields.Text | None = Field(None, description="Executor queue of the tasks; null: Airflow's default.")
@@ -221,7 +243,7 @@ class TableConfiguration(BaseModel):
 
     @property
     def glue_tables(self) -> dict[str, str]:
-        """The Glue table of each output: ``snapshots``, ``changes``, ``current`` and ``archive``."""
+        """The Glue table of each output, and the name of each helper view, by the words of :data:`GLUE_SUFFIXES`."""
         return {output: self.glue_name + suffix for output, suffix in GLUE_SUFFIXES.items()}
 
     @property

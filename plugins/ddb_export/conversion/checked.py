@@ -164,9 +164,11 @@ class ExactRun:
 
     :ivar records: the valid ones.
     :ivar quarantined: (index of the line, reason, line) of the others.
+    :ivar content: the lines.
     """
 
     def __init__(self, lines: Sequence[bytes], decoder: LineDecoder) -> None:
+        self.content = lines
         self.lines = len(lines)
         self.records, self.quarantined = decoder.read(lines)
 

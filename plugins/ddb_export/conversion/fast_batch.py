@@ -11,11 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from ddb_export.conversion.batch import EncodedBlock, ExactBlockEncoder, RowFormat, overflow_text, ttl_expired
-from ddb_export.conversion.cells import arrow_type, cell_encoder, scalar_encoder
+from ddb_export.conversion.cells import cell_encoder, column_type, scalar_encoder
 from ddb_export.conversion.checked import CheckedPayloads, CheckedRun, ExactRun
-from ddb_export.conversion.payloads import parse_together
+from ddb_export.conversion.payloads import epoch_timestamps, parse_together
 from ddb_export.conversion.record import parse_json
+from ddb_export.conversion.typed_lines import Slot
 from ddb_export.domain.attribute_value import json_text
+from ddb_export.domain.column_types import UNITS
+from ddb_export.domain.contract import Contract
 from ddb_export.domain.schema import Column
 
 
@@ -36,15 +39,21 @@ class RunEncoder:
         if isinstance(checked, ExactRun):
             counts: dict[str, int] = {}
             records = self._exact.encode_records(checked.records, counts)
-            return EncodedBlock(records, checked.lines, checked.quarantined, counts)
+            encoded = EncodedBlock(records, checked.lines, checked.quarantined, counts)
+            return self._exact.encode_lines(checked.content) if self._exact.violates(counts) else encoded
+        encoded = self._encode(checked)
+        return self._exact.encode_lines(checked.run.lines) if self._exact.violates(encoded.overflowed) else encoded
+
+    def _encode(self, checked: CheckedRun) -> EncodedBlock:
         run = checked.run
+        slots = _redacted(checked.slots, self._format.contract)
         overflow: dict[int, dict[str, Any]] = {}
         overflowed: dict[str, int] = {}
         arrays = []
         in_columns = set()
         missing: dict[pa.DataType, pa.Array] = {}
         for encoder in self._columns:
-            found = checked.slots.get(encoder.slot)
+            found = slots.get(encoder.slot)
             if found is None:
                 if encoder.type not in missing:
                     missing[encoder.type] = pa.nulls(run.rows, encoder.type)
@@ -55,7 +64,7 @@ class RunEncoder:
             arrays.append(array)
             if misfits:
                 self._overflow(encoder.slot, found, set(misfits), overflow, overflowed)
-        for slot, found in checked.slots.items():
+        for slot, found in slots.items():
             if slot not in in_columns:
                 self._overflow(slot, found, None, overflow, overflowed)
         texts = [None] * run.rows if not overflow else [overflow_text(overflow.get(row)) for row in range(run.rows)]
@@ -94,17 +103,35 @@ class RunEncoder:
         return [
             pa.array(run.operations, pa.string()),
             pa.array(run.written_at, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-            pa.array(_old_image_texts(run.old_texts), pa.string()),
+            pa.array(_old_image_texts(run.old_texts, self._format.contract), pa.string()),
             pa.array(expired, pa.bool_()),
         ]
 
 
-def _old_image_texts(texts: Sequence[Any]) -> list[Any]:
+def _redacted(slots: dict[Slot, CheckedPayloads], contract: Contract) -> dict[Slot, CheckedPayloads]:
+    """Leave out what the contract drops, and put hashes in the place of what it hashes."""
+    if not contract.redacts:
+        return slots
+    kept: dict[Slot, CheckedPayloads] = {}
+    hashes: dict[str, list[str | None]] = {}
+    for (attribute, tag), found in slots.items():
+        if attribute in contract.hashed and tag != "NULL":
+            of_rows = hashes.setdefault(attribute, [None] * len(found.payloads))
+            for row, value in found.values():
+                of_rows[row] = contract.hash_of(value)["S"]
+        elif attribute not in contract.dropped:
+            kept[attribute, tag] = found
+    return {**kept, **{(attribute, "S"): CheckedPayloads("S", of_rows) for attribute, of_rows in hashes.items()}}
+
+
+def _old_image_texts(texts: Sequence[Any], contract: Contract) -> list[Any]:
     raws = [bytes(text) for text in texts if text is not None and not isinstance(text, dict)]
-    if parse_together(raws) is not None:
-        compact = iter(raws)
-    else:
-        compact = iter([json_text(parse_json(raw)).encode() for raw in raws])
+    parsed = parse_together(raws)
+    if contract.redacts:
+        images = iter([parse_json(raw) for raw in raws] if parsed is None else parsed)
+        old_images = (text if text is None or isinstance(text, dict) else next(images) for text in texts)
+        return [None if image is None else json_text(contract.redacted(image)) for image in old_images]
+    compact = iter([json_text(parse_json(raw)).encode() for raw in raws] if parsed is None else raws)
     return [None if text is None else json_text(text) if isinstance(text, dict) else next(compact) for text in texts]
 
 
@@ -113,8 +140,9 @@ class _ColumnEncoder:
 
     def __init__(self, column: Column) -> None:
         self.slot = (column.attribute, column.dynamodb_type)
-        self.type = arrow_type(column.arrow_type)
+        self.type = column_type(column)
         self._type_text = column.arrow_type
+        self._factor = UNITS[column.unit] if column.unit and not column.members else None
         self._encode_cell = cell_encoder(column)
         self._is_list = column.arrow_type.startswith("list<")
         if self._is_list:
@@ -124,7 +152,10 @@ class _ColumnEncoder:
     def encode(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
         """The array, and the rows whose value does not fit."""
         if found.nested is not None:
-            return found.nested.array()
+            return found.nested.array() if self._type_text == "string" else self._encode_nested(found)
+        if self._factor is not None and found.numbers is not None:
+            timestamps = epoch_timestamps(found.numbers, self._factor)
+            return self._encode_each(found.payloads) if timestamps is None else (timestamps, ())
         if self._is_list:
             return self._encode_lists(found)
         if found.numbers is not None:
@@ -145,6 +176,12 @@ class _ColumnEncoder:
             offsets.append(offsets[-1] + (len(payload) if payload is not None else 0))
         missing = pa.array([payload is None for payload in found.payloads], pa.bool_())
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements, self.type, mask=missing), ()
+
+    def _encode_nested(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
+        payloads: list[Any] = [None] * len(found.payloads)
+        for row, value in found.values():
+            payloads[row] = value[found.tag]
+        return self._encode_each(payloads)
 
     def _encode_each(self, payloads: Sequence[Any]) -> tuple[pa.Array, Sequence[int]]:
         cells = [None if payload is None else self._encode_cell(payload) for payload in payloads]

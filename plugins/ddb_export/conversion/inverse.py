@@ -83,14 +83,25 @@ def _columns_of(opened: pq.ParquetFile, parquet: object) -> tuple[Column, ...]:
             f"its footer has no {FOOTER_KEY}",
             "read a file that ddb_export wrote, or convert the raw export again",
         )
-    types = {field.name: _type_text(field.type) for field in opened.schema_arrow}
-    return tuple(
-        Column(name, entry["attribute"], entry["dynamodb_type"], types[name])
-        for name, entry in json.loads(text).items()
-    )
+    types = {field.name: field.type for field in opened.schema_arrow}
+    return _columns(json.loads(text), types)
+
+
+def _columns(entries: Mapping[str, Any], types: Mapping[str, pa.DataType]) -> tuple[Column, ...]:
+    columns = []
+    for name, entry in entries.items():
+        kind = types[name]
+        members = _columns(
+            entry.get("members", {}), {field.name: field.type for field in kind} if "members" in entry else {}
+        )
+        column = Column(name, entry["attribute"], entry["dynamodb_type"], _type_text(kind), entry.get("unit"), members)
+        columns.append(column)
+    return tuple(columns)
 
 
 def _type_text(arrow_type: pa.DataType) -> str:
+    if pa.types.is_struct(arrow_type):
+        return "struct"
     if pa.types.is_list(arrow_type):
         return f"list<{_type_text(arrow_type.value_type)}>"
     return str(arrow_type)

@@ -28,9 +28,11 @@ from ddb_export.conversion.quarantine import QuarantineFile
 from ddb_export.conversion.scan import ScanResult
 from ddb_export.conversion.statistics_collector import StatisticsCollector
 from ddb_export.conversion.typed_lines import LineDecoder
+from ddb_export.domain.contract import NO_CONTRACT, Contract, OnViolation
 from ddb_export.domain.export import ExportType, ExportViewType
-from ddb_export.domain.schema import DEFAULT_COLUMN_LIMIT, Column, SchemaDocument
+from ddb_export.domain.schema import Column, SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
+from ddb_export.exceptions import ConversionError
 
 FOOTER_KEY = "ddb_export.columns"
 """The footer's key-value entry that maps columns to attributes."""
@@ -106,6 +108,7 @@ def convert_data_file(
     view: ExportViewType | str | None = None,
     quarantine_destination: Path | None = None,
     file: str | None = None,
+    contract: Contract = NO_CONTRACT,
 ) -> ConvertedFile:
     """Write one Parquet file from one data file, in bounded memory.
 
@@ -119,16 +122,17 @@ def convert_data_file(
     :param quarantine_destination: local path for lines that are no valid record (JSON lines, see
         :class:`ddb_export.conversion.quarantine.QuarantineFile`); made only if there are any. ``None`` only counts them.
     :param file: what errors and quarantine call the data file; default the stream's own name.
-    :raises ConversionError: if the gzip stream is damaged.
+    :param contract: what is dropped and hashed, and what becomes of values that do not fit; the one that the schema was extended with.
+    :raises ConversionError: if the gzip stream is damaged, or a value does not fit its column and the contract says ``fail``.
+    :raises ConfigurationError: if values are to be hashed, and the contract has no key.
     """
     name = stream_name(stream, file)
     reader = DataFileReader(stream, name)
-    row_format = RowFormat(
-        ExportType(export_type), schema.columns, table_id, ttl_attribute, ExportViewType(view) if view else None
-    )
+    view_type = ExportViewType(view) if view else None
+    row_format = RowFormat(ExportType(export_type), schema.columns, table_id, ttl_attribute, view_type, contract)
     with without_garbage_collection():
         blocks = _checked_blocks(reader, LineDecoder(row_format.export_type, row_format.view))
-        return _write(blocks, reader, row_format, destination, QuarantineFile(quarantine_destination, name))
+        return _write(blocks, reader, row_format, destination, _quarantine(quarantine_destination, name, contract))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +159,12 @@ def scan_and_convert_data_file(
     table_id: str,
     destination: Path,
     seen: ExportStatistics | None = None,
-    column_limit: int = DEFAULT_COLUMN_LIMIT,
+    column_limit: int | None = None,
     ttl_attribute: str | None = None,
     view: ExportViewType | str | None = None,
     quarantine_destination: Path | None = None,
     file: str | None = None,
+    contract: Contract = NO_CONTRACT,
 ) -> SpeculativeFile:
     """Scan and convert a data file in one pass, in the hope that its first lines tell the whole schema.
 
@@ -169,8 +174,11 @@ def scan_and_convert_data_file(
     :param published: the schema document before this export.
     :param seen: statistics of other files of the same export, which make the guess better.
     :param column_limit: as in :meth:`SchemaDocument.extend`.
+    :param contract: as there; one that says ``fail`` cannot be obeyed while columns are guessed: scan first.
     :raises ConversionError: if the gzip stream is damaged.
     """
+    if contract.on_violation is OnViolation.FAIL:
+        raise ValueError("whether a value fits is not known before the whole export is scanned")
     name = stream_name(stream, file)
     reader = DataFileReader(stream, name)
     kind, view_type = ExportType(export_type), ExportViewType(view) if view else None
@@ -178,10 +186,12 @@ def scan_and_convert_data_file(
     with without_garbage_collection():
         blocks = _checked_blocks(reader, LineDecoder(kind, view_type), collector)
         sample = deque(islice(blocks, _SAMPLE_BLOCKS))
-        guess = published.extend((seen or ExportStatistics()).merge(collector.statistics()), column_limit=column_limit)
-        row_format = RowFormat(kind, guess.columns, table_id, ttl_attribute, view_type)
+        statistics = (seen or ExportStatistics()).merge(collector.statistics())
+        guess = published.extend(statistics, column_limit=column_limit, contract=contract)
+        row_format = RowFormat(kind, guess.columns, table_id, ttl_attribute, view_type, contract)
         all_blocks = chain((sample.popleft() for _ in range(len(sample))), blocks)
-        converted = _write(all_blocks, reader, row_format, destination, QuarantineFile(quarantine_destination, name))
+        quarantine = _quarantine(quarantine_destination, name, contract)
+        converted = _write(all_blocks, reader, row_format, destination, quarantine)
     return SpeculativeFile(ScanResult(collector.statistics(), converted.digest), guess, converted)
 
 
@@ -210,6 +220,8 @@ def _write(
         for runs, json_bytes in blocks:
             for checked in runs:
                 encoded = encoder.encode(checked)
+                if encoded.violation and row_format.contract.on_violation is OnViolation.FAIL:
+                    raise _violation_error(quarantine.file, line_number + encoded.violation[0], encoded.violation[1])
                 for index, reason, line in encoded.quarantined:
                     quarantine.add(line_number + index, reason, line)
                 line_number += encoded.lines
@@ -227,12 +239,36 @@ def _write(
     )
 
 
-def footer_entry(columns: tuple[Column, ...]) -> str:
-    """The text of the footer entry: ``{column: {"attribute": …, "dynamodb_type": …}}``."""
-    return json.dumps(
-        {column.name: {"attribute": column.attribute, "dynamodb_type": column.dynamodb_type} for column in columns},
-        ensure_ascii=False,
+def _quarantine(destination: Path | None, name: str, contract: Contract) -> QuarantineFile:
+    return QuarantineFile(destination, name, keep_lines=not contract.redacts)
+
+
+def _violation_error(file: str, line: int, reason: str) -> ConversionError:
+    return ConversionError(
+        f"{file}, line {line}",
+        f"{reason}, and the contract says on_violation: fail",
+        "set contract.on_violation to overflow or quarantine, or declare a type that the value fits, and clear the task",
     )
+
+
+def footer_entry(columns: tuple[Column, ...]) -> str:
+    """The text of the footer entry: ``{column: {"attribute": …, "dynamodb_type": …}}``.
+
+    Columns of epoch numbers also have ``"unit"``, those of structs ``"members"``: the same object of their members.
+    """
+    return json.dumps(_footer_entries(columns), ensure_ascii=False)
+
+
+def _footer_entries(columns: tuple[Column, ...]) -> dict[str, Any]:
+    entries = {}
+    for column in columns:
+        entry: dict[str, Any] = {"attribute": column.attribute, "dynamodb_type": column.dynamodb_type}
+        if column.unit is not None:
+            entry["unit"] = column.unit
+        if column.members:
+            entry["members"] = _footer_entries(column.members)
+        entries[column.name] = entry
+    return entries
 
 
 class _ParquetOutput:

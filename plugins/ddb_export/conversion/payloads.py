@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddb_export.conversion.cells import arrow_type
+from ddb_export.conversion.cells import EARLIEST_MICROS, LATEST_MICROS, TIMESTAMP, arrow_type
 from ddb_export.conversion.record import InvalidRecordError, parse_json
 from ddb_export.domain.attribute_value import (
     MAXIMUM_NESTING,
@@ -116,6 +116,11 @@ class Numbers:
             max((shape.fraction_digits for shape in measured), default=0),
         )
 
+    @property
+    def integers(self) -> pa.Array | None:
+        """The numbers as int64, if all are plain integers of at most 18 digits."""
+        return self._integers
+
     def array(self, type_text: str, encode: Callable[[str], Any]) -> tuple[pa.Array, Sequence[int]]:
         """The numbers as an Arrow array, and the rows whose number does not fit.
 
@@ -131,7 +136,7 @@ class Numbers:
         elif (
             self._shapes is None
             and self.width.fraction_digits <= kind.scale
-            and self.width.integer_digits + kind.scale <= _SAFE_DIGITS
+            and self.width.integer_digits + kind.scale <= kind.precision
         ):
             return self._texts.cast(kind), ()
         cells = [None if text is None else encode(text) for text in self._payloads]
@@ -141,6 +146,21 @@ class Numbers:
             if text is not None and cell is None
         ]
         return pa.array(cells, kind), misfits
+
+
+def epoch_timestamps(numbers: Numbers, factor: int) -> pa.Array | None:
+    """Epoch numbers as timestamps; ``None`` where they are not all plain integers, or not all times that readers agree on.
+
+    :param factor: microseconds in the unit of the numbers.
+    """
+    if numbers.integers is None:
+        return None
+    extremes = pc.min_max(numbers.integers).as_py()
+    if extremes["min"] is not None and not (
+        extremes["min"] * factor >= EARLIEST_MICROS and extremes["max"] * factor <= LATEST_MICROS
+    ):
+        return None
+    return pc.multiply(numbers.integers, factor).cast(TIMESTAMP)
 
 
 _decode_base64 = partial(binascii.a2b_base64, strict_mode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -17,11 +18,14 @@ class QuarantineFile:
 
     :param destination: local path; ``None`` counts without writing.
     :param file: the data file that the lines come from.
+    :param keep_lines: whether the line itself is kept. A line that is no record cannot be filtered, so where anything is to be dropped or
+        hashed its ``"bytes"`` and ``"sha256"`` (hexadecimal) take its place.
     """
 
-    def __init__(self, destination: Path | None, file: str) -> None:
+    def __init__(self, destination: Path | None, file: str, *, keep_lines: bool = True) -> None:
+        self._keep_lines = keep_lines
         self._destination = destination
-        self._file = file
+        self.file = file
         self._output: TextIO | None = None
         self.lines = 0
 
@@ -32,12 +36,16 @@ class QuarantineFile:
             return
         if self._output is None:
             self._output = self._destination.open("w", encoding="utf-8", newline="\n")
-        document = {"file": self._file, "line": line_number, "reason": reason}
-        try:
-            document["record"] = record.decode("utf-8")
-        except UnicodeDecodeError:
-            document["record_base64"] = encode_binary(record)
+        document = {"file": self.file, "line": line_number, "reason": reason, **self._content(record)}
         self._output.write(json_text(document) + "\n")
+
+    def _content(self, record: bytes) -> dict[str, str | int]:
+        if not self._keep_lines:
+            return {"bytes": len(record), "sha256": hashlib.sha256(record).hexdigest()}
+        try:
+            return {"record": record.decode("utf-8")}
+        except UnicodeDecodeError:
+            return {"record_base64": encode_binary(record)}
 
     def __enter__(self) -> Self:
         return self

@@ -271,6 +271,32 @@ def _comparable_scalar(tag: str, payload: Any) -> Any:
     return payload
 
 
+def canonical_text(value: AttributeValue) -> str:
+    r"""A tagged value as JSON text that is the same for equal values (:func:`values_equal`): what keyed hashes are made of.
+
+    Numbers without exponent or superfluous zeros, sets sorted by code points, base64 as exports write it, names of maps in order,
+    no blanks, nothing ``\u``-escaped that need not be: ``{"S":"a"}``, ``{"N":"1.5"}``, ``{"M":{"a":{"N":"1"},"b":{"S":""}}}``.
+    """
+    return json_text(_canonical(value))
+
+
+def _canonical(value: AttributeValue) -> dict[str, Any]:
+    ((tag, payload),) = value.items()
+    if tag == "L":
+        return {tag: [_canonical(element) for element in payload]}
+    if tag == "M":
+        return {tag: {name: _canonical(payload[name]) for name in sorted(payload)}}
+    if tag in ("SS", "NS", "BS"):
+        return {tag: sorted({_canonical_scalar(tag[0], element) for element in payload})}
+    return {tag: _canonical_scalar(tag, payload)}
+
+
+def _canonical_scalar(tag: str, payload: Any) -> Any:
+    if tag == "B":
+        return encode_binary(decode_binary(payload))
+    return parse_number(payload).plain if tag == "N" else payload
+
+
 def json_text(value: Any) -> str:
     r"""Compact JSON text of parsed JSON: no blanks, nothing ``\u``-escaped that need not be, order kept."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -102,9 +102,11 @@ class Budget:
     """What may be spent.
 
     :param run: most that one run may be estimated to cost, in USD; None for no limit.
+    :param month: most that all exports of a month (UTC) may cost, in USD; None for no limit.
     """
 
     run: Decimal | None = None
+    month: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,22 @@ def require_within_budget(estimated: Estimate, budget: Budget, thing: str = "thi
     )
 
 
+def require_within_month(estimated: Estimate, budget: Budget, spent: Decimal, thing: str = "this run") -> None:
+    """Refuse a plan that would take a month's exports above the budget; one that DynamoDB bills nothing for is never refused.
+
+    :param spent: what the month's exports cost so far, those that are not verified yet included. :param thing: as above.
+    :raises BudgetError: it names what is spent, what would be added, and the budget.
+    """
+    if budget.month is None or not estimated.billed or spent + estimated.total <= budget.month:
+        return
+    raise BudgetError(
+        thing,
+        f"{len(estimated.billed)} export{'s' * (len(estimated.billed) > 1)} would cost about {usd(estimated.total)} beside the"
+        f" {usd(spent)} that this month's exports cost, more than the budget of {usd(budget.month)} a month",
+        f"set budget.month of the table to {usd(spent + estimated.total)} or more if that is worth it, or wait for the next month",
+    )
+
+
 def usd(amount: Decimal) -> str:
     """Write an amount for people, rounded up: two decimals from 1 USD on or where they are exact, else four."""
     cents = amount.quantize(Decimal("0.01"), ROUND_CEILING)
@@ -250,9 +268,20 @@ def _line(
         size, basis = _window_bytes(planned.window.length, table_bytes, history)
         per_gb = prices.incremental_export_per_gb
         files = -(-sum(each.files for each in history) // len(history)) if history else _files_of(table_bytes)
-    requests = files * _REQUESTS_PER_FILE + _REQUESTS_PER_EXPORT
-    price = size * per_gb / GIGABYTE + requests * prices.s3_put_per_thousand / 1000
-    return EstimateLine(planned, size, requests, price, basis)
+    return EstimateLine(planned, size, requests_of(files), export_price(size, files, per_gb, prices), basis)
+
+
+def export_price(billed_bytes: int, files: int, per_gb: Decimal, prices: Prices) -> Decimal:
+    """Return what an export costs in USD: DynamoDB's bill, and the S3 requests that write its files.
+
+    :param files: its data files. :param per_gb: DynamoDB's price for its kind.
+    """
+    return billed_bytes * per_gb / GIGABYTE + requests_of(files) * prices.s3_put_per_thousand / 1000
+
+
+def requests_of(files: int, exports: int = 1) -> int:
+    """Return how many requests write exports of so many data files together."""
+    return files * _REQUESTS_PER_FILE + exports * _REQUESTS_PER_EXPORT
 
 
 def _files_of(table_bytes: int) -> int:

@@ -257,6 +257,8 @@ class PublishedEntry:
     :param location: ``s3://`` URI of the generation's folder, with a final slash.
     :param rows: rows in it; ``quarantined`` lines that were no valid record.
     :param glue_table: ``database.table`` where it is registered.
+    :param overflowed: attribute → reason → rows of what no column could hold
+        (:func:`ddb_export.domain.overflow.overflow_reasons`); None where a version wrote it that did not count yet.
     """
 
     output: str
@@ -272,6 +274,7 @@ class PublishedEntry:
     schema_version: int
     schema_fingerprint: str
     published_at: datetime
+    overflowed: Mapping[str, Mapping[str, int]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a flat object that :meth:`from_json` reads."""

@@ -69,6 +69,11 @@ def window_partition(window: Window) -> str:
     return changes_partition(window.start, window.end)
 
 
+def raw_partition(partition: str) -> str:
+    """Return what the raw files of an export are recorded under: the path of its typed partition in the raw table's name."""
+    return f"raw_{partition}"
+
+
 def generation(export_arn: str, schema_fingerprint: str, converter_version: str) -> str:
     """Name a generation of files: the same inputs give the same name, and the same files.
 

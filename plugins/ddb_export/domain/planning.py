@@ -21,7 +21,15 @@ from ddb_export.domain.plan import (
     RunKind,
     TableIdentity,
 )
-from ddb_export.domain.planning_rules import MOST_WINDOWS, NEW_BASE_REMEDY, Boundaries, Rules, of_claim, output_of
+from ddb_export.domain.planning_rules import (
+    MOST_WINDOWS,
+    NEW_BASE_REMEDY,
+    Boundaries,
+    Rules,
+    of_claim,
+    output_of,
+    outputs_of,
+)
 from ddb_export.domain.utc import ceil_minute, iso
 from ddb_export.domain.window import LONGEST, Stretch, subtract
 from ddb_export.exceptions import PlanError, PointInTimeRecoveryError, TableIdentityError
@@ -38,6 +46,7 @@ __all__ = [
     "RunKind",
     "TableIdentity",
     "output_of",
+    "outputs_of",
     "plan",
 ]
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,9 +32,18 @@ MOST_WINDOWS = 1000
 NEW_BASE_REMEDY = "trigger the DAG by hand with new_base: true to begin a new chain with a full export"
 
 
+RAW = "raw"
+"""The output that registers an export's own files, unread."""
+
+
 def output_of(kind: ClaimKind) -> str:
-    """Return the output that is made from an export of this kind."""
+    """Return the typed output that is made from an export of this kind."""
     return "changes" if kind is ClaimKind.WINDOW else "snapshots"
+
+
+def outputs_of(kind: ClaimKind, asked: Collection[str]) -> tuple[str, ...]:
+    """Return those of the asked outputs that an export of this kind gives: its typed table, and the table of raw files."""
+    return tuple(output for output in (output_of(kind), RAW) if output in asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +87,11 @@ class Rules:
         entry = self.chain.verified_subjects.get(claim.subject)
         if entry is None or entry.attempt < claim.attempt:
             return of_claim(claim, Action.CONTINUE, f"claimed at {iso(claim.claimed_at)} and not verified yet")
-        output = output_of(claim.kind)
-        if output in self.request.outputs and not self.chain.is_published(entry, output):
-            return of_claim(claim, Action.PUBLISH, f"verified, but {output} is not published")
+        asked = outputs_of(claim.kind, self.request.outputs)
+        missing = [output for output in asked if not self.chain.is_published(entry, output)]
+        if missing:
+            reason = f"verified, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not published"
+            return of_claim(claim, Action.PUBLISH, reason)
         return None
 
     def pending_windows(self, span: Stretch) -> list[PlannedExport]:

@@ -2,7 +2,8 @@
 
 A column is published with the first export that has its attribute and never changes its type by itself; a
 value that does not fit goes to the overflow column. The rules for names and types are a contract with the
-people who query the lake, and follow from the statistics of the whole export (:mod:`.statistics`).
+people who query the lake, and follow from the statistics of the whole export (:mod:`.statistics`), or from
+what the table's owner declared (:mod:`.contract`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddb_export.domain.attribute_value import TYPE_TAGS
+from ddb_export.domain.column_types import DeclaredType, scalar_tag
+from ddb_export.domain.contract import DEFAULT_COLUMN_LIMIT, NO_CONTRACT, ColumnRule, Contract
 from ddb_export.domain.statistics import AttributeStatistics, ExportStatistics, NumberWidth
+from ddb_export.exceptions import ConfigurationError
 
 __all__ = [
     "CHANGES_COLUMNS",
@@ -29,10 +33,6 @@ __all__ = [
     "contract_columns",
     "glue_columns",
 ]
-
-DEFAULT_COLUMN_LIMIT = 1000
-"""Most attribute columns of a table. Each open column costs memory in every writer and reader; a table with
-more attributes has usually put data into attribute names. What is past the limit stays exact in ``_overflow``."""
 
 SNAPSHOT_COLUMNS = (("_table_id", "string"), ("_overflow", "string"))
 """Name and Glue type of the columns that each snapshot file begins with."""
@@ -61,6 +61,7 @@ _GLUE_TYPES = {
     "int64": "bigint",
     "binary": "binary",
     "bool": "boolean",
+    "timestamp[us, tz=UTC]": "timestamp",
 }
 _DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
 _LIST = re.compile(r"list<(.+)>")
@@ -73,37 +74,56 @@ class Column:
     :ivar name: the column's name: lower case, ``[a-z0-9_]`` only.
     :ivar attribute: the exact name of the attribute.
     :ivar dynamodb_type: the type tag whose values the column holds.
-    :ivar arrow_type: ``string``, ``int64``, ``decimal128(38, s)``, ``binary``, ``bool``, or ``list<…>`` of one.
+    :ivar arrow_type: ``string``, ``int64``, ``decimal128(p, s)``, ``binary``, ``bool``, or ``list<…>`` of one; by declaration also
+        ``timestamp[us, tz=UTC]`` and ``struct``.
+    :ivar unit: of a timestamp, and of those in a struct: what its epoch numbers count, ``s``, ``ms`` or ``us``.
+    :ivar members: of a struct, in their order; ``attribute`` is a member's exact name.
     """
 
     name: str
     attribute: str
     dynamodb_type: str
     arrow_type: str
+    unit: str | None = None
+    members: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dynamodb_type not in TYPE_TAGS:
             raise ValueError(f"column {self.name}: {self.dynamodb_type!r} is no DynamoDB type")
-        _glue_type(self.arrow_type)
+        _ = self.glue_type
 
     @property
     def glue_type(self) -> str:
         """The type in Glue's and Athena's words, such as ``decimal(38,2)`` or ``array<bigint>``."""
+        if self.arrow_type == "struct":
+            return f"struct<{','.join(f'{member.name}:{member.glue_type}' for member in self.members)}>"
         return _glue_type(self.arrow_type)
 
-    def to_json(self) -> dict[str, str]:
-        """``{"name": …, "attribute": …, "dynamodb_type": …, "arrow_type": …}``."""
-        return {
+    def to_json(self) -> dict[str, Any]:
+        """``{"name": …, "attribute": …, "dynamodb_type": …, "arrow_type": …}``; ``unit`` and ``members`` where there are some."""
+        document: dict[str, Any] = {
             "name": self.name,
             "attribute": self.attribute,
             "dynamodb_type": self.dynamodb_type,
             "arrow_type": self.arrow_type,
         }
+        if self.unit is not None:
+            document["unit"] = self.unit
+        if self.members:
+            document["members"] = [member.to_json() for member in self.members]
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Column:
         """The inverse of :meth:`to_json`."""
-        return cls(document["name"], document["attribute"], document["dynamodb_type"], document["arrow_type"])
+        return cls(
+            document["name"],
+            document["attribute"],
+            document["dynamodb_type"],
+            document["arrow_type"],
+            document.get("unit"),
+            tuple(map(cls.from_json, document.get("members", ()))),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,30 +142,59 @@ class SchemaDocument:
         text = json.dumps([column.to_json() for column in self.columns], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def extend(self, statistics: ExportStatistics, *, column_limit: int = DEFAULT_COLUMN_LIMIT) -> SchemaDocument:
+    def extend(
+        self, statistics: ExportStatistics, *, column_limit: int | None = None, contract: Contract = NO_CONTRACT
+    ) -> SchemaDocument:
         """Add a column for each attribute that has none yet; published columns stay as they are.
 
         An attribute's type is that of most of its values, ties in the order S N B BOOL SS NS BS L M. An
         attribute that is only ever NULL has no type and waits. Where the limit leaves no room for all new
-        attributes, those in most rows win, ties in code-point order.
+        attributes, those of the contract win, then those in most rows, ties in code-point order.
 
         :param statistics: of *all* data files of one export; deciding from a part would decide wrongly.
-        :param column_limit: most columns of the document.
+        :param column_limit: most columns of the document; by default the contract's.
+        :param contract: types and names that are declared; it may say nothing else about what is published.
         :returns: a document with the next version, or this very document if nothing was added.
+        :raises ConfigurationError: the contract contradicts a published column.
         """
+        self.require_agreement(contract)
+        statistics = contract.statistics(statistics)
+        limit = contract.column_limit if column_limit is None else column_limit
+        rules = contract.by_attribute
         known = {column.attribute for column in self.columns}
         candidates = [name for name, seen in statistics.attributes.items() if name not in known and _has_type(seen)]
-        candidates.sort(key=lambda name: (-statistics.attributes[name].rows, name))
-        chosen = sorted(candidates[: max(0, column_limit - len(self.columns))])
+        candidates.sort(key=lambda name: (name not in rules, -statistics.attributes[name].rows, name))
+        chosen = sorted(candidates[: max(0, limit - len(self.columns))])
         if not chosen:
             return self
-        taken = RESERVED_NAMES | {column.name for column in self.columns}
-        names = _unique_names(chosen, taken)
-        added = tuple(
-            _new_column(name, attribute, statistics.attributes[attribute])
-            for name, attribute in zip(names, chosen, strict=True)
-        )
+        names = self._names(chosen, rules)
+        added = tuple(_new_column(names[name], name, statistics.attributes[name], rules.get(name)) for name in chosen)
         return SchemaDocument(self.version + 1, self.columns + added)
+
+    def require_agreement(self, contract: Contract) -> None:
+        """Refuse a contract that says something else about what is published: a published column never changes by itself.
+
+        :raises ConfigurationError: it does.
+        """
+        for column in self.columns:
+            rule = contract.by_attribute.get(column.attribute)
+            if rule is not None:
+                _require_agreement(column, rule)
+        names = {column.name: column for column in self.columns}
+        for rule in contract.rules:
+            holder = names.get(rule.name or "")
+            if holder is not None and holder.attribute != rule.attribute:
+                raise ConfigurationError(
+                    f"contract.columns.{rule.attribute}.name",
+                    f"the column {holder.name} is published, and holds the attribute {holder.attribute!r}",
+                    "give it another name",
+                )
+
+    def _names(self, attributes: Iterable[str], rules: Mapping[str, ColumnRule]) -> dict[str, str]:
+        declared = {rule.attribute: rule.name for rule in rules.values() if rule.name}
+        taken = RESERVED_NAMES | {column.name for column in self.columns} | set(declared.values())
+        others = [attribute for attribute in attributes if attribute not in declared]
+        return {**declared, **dict(zip(others, _unique_names(others, taken), strict=True))}
 
     def to_json(self) -> dict[str, Any]:
         """``{"version": n, "columns": [Column.to_json(), …]}``."""
@@ -181,7 +230,55 @@ def _dominant_type(statistics: AttributeStatistics) -> str:
     return max(TYPE_TAGS, key=lambda tag: statistics.counts.get(tag, 0))
 
 
-def _new_column(name: str, attribute: str, statistics: AttributeStatistics) -> Column:
+def _require_agreement(column: Column, rule: ColumnRule) -> None:
+    if rule.name and rule.name != column.name:
+        raise ConfigurationError(
+            f"contract.columns.{rule.attribute}.name",
+            f"the attribute is published as column {column.name}, and a published column keeps its name",
+            f"write name: {column.name}, or leave it out; to give the data another name, make a view",
+        )
+    declared = rule.declared_type
+    if declared is None:
+        return
+    tag = column.dynamodb_type if column.dynamodb_type in declared.tags and not rule.hash else declared.tag
+    wanted = declared_column(column.name, column.attribute, declared, tag, rule.unit)
+    if wanted != column:
+        words = "hash: true makes it string" if rule.hash else f"the contract says {rule.type}"
+        if wanted.glue_type == column.glue_type:
+            words += f" with other values ({wanted.dynamodb_type}, not {column.dynamodb_type}), units or member names"
+        raise ConfigurationError(
+            f"contract.columns.{rule.attribute}",
+            f"the attribute is published as column {column.name} {column.glue_type}, and {words}",
+            "rewrite what is published with ddb-export widen (its --plan says what it costs), or declare what is published",
+        )
+
+
+def declared_column(name: str, attribute: str, declared: DeclaredType, tag: str, unit: str | None) -> Column:
+    """Return the column of a declared type.
+
+    :param tag: the DynamoDB type whose values it holds, one of the declared type's.
+    :param unit: of its timestamps.
+    """
+    inner = dict(declared.members)
+    members = tuple(
+        declared_column(member, exact, kind, _member_tag(kind), unit)
+        for member, (exact, kind) in zip(_unique_names(inner, frozenset()), inner.items(), strict=True)
+    )
+    return Column(name, attribute, tag, declared.arrow, unit if declared.has_timestamps else None, members)
+
+
+def _member_tag(kind: DeclaredType) -> str:
+    """Return the type tag of a struct's member: there, arrays hold lists and strings hold strings only."""
+    if kind.element is not None:
+        return "L"
+    return "M" if kind.members else scalar_tag(kind.arrow)
+
+
+def _new_column(name: str, attribute: str, statistics: AttributeStatistics, rule: ColumnRule | None = None) -> Column:
+    declared = rule.declared_type if rule else None
+    if rule and declared:
+        tag = max(declared.tags, key=lambda tag: statistics.counts.get(tag, 0))
+        return declared_column(name, attribute, declared, tag, rule.unit)
     tag = _dominant_type(statistics)
     if tag == "N":
         arrow_type = _number_type(statistics.numbers)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ddb_export.domain.evidence import Claim, ClaimKind, Owner, VerifiedEntry
 from ddb_export.domain.ledger import Chain
+from ddb_export.domain.planning_rules import outputs_of
 from ddb_export.domain.settled import SettledRun, SettledWindow, settle
 
 SUMMARY_FORMAT = 1
@@ -124,4 +125,4 @@ def summarise(chain: Chain, outputs: Sequence[str]) -> Summary:
 def _is_settled(chain: Chain, entry: VerifiedEntry | None, claim: Claim, outputs: frozenset[str]) -> bool:
     if entry is None or entry.attempt != claim.attempt:
         return False
-    return "changes" not in outputs or chain.is_published(entry, "changes")
+    return all(chain.is_published(entry, output) for output in outputs_of(claim.kind, outputs))

@@ -6,25 +6,41 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.operators.base import LakeOperator
-from ddb_export.pipeline.file_groups import FileGroup
-from ddb_export.pipeline.tasks import TableWork
+from ddb_export.operators.contracted import ContractedOperator
+from ddb_export.pipeline.file_groups import Cut, FileGroup
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class _FileGroupOperator(LakeOperator):
+class _FileGroupOperator(ContractedOperator):
     """Base of the mapped operators: one task, one group of an export's data files.
 
     :param export: name of the verified attempt.
     :param group: number of the group, from 0; ``groups`` how many there are.
+    :param schema_version: columns to convert to.
+    :param cut: how the files are shared among the groups: ``balanced`` by their items, or ``every_nth`` of the manifest.
     """
 
-    template_fields: Sequence[str] = (*LakeOperator.template_fields, "export", "group", "groups", "schema_version")
+    template_fields: Sequence[str] = (
+        *LakeOperator.template_fields,
+        "export",
+        "group",
+        "groups",
+        "schema_version",
+        "cut",
+    )
     ui_color = "#6baed6"
 
     def __init__(
-        self, *, export: str, group: int = 0, groups: int = 1, schema_version: int | None = None, **kwargs: Any
+        self,
+        *,
+        export: str,
+        group: int = 0,
+        groups: int = 1,
+        schema_version: int | None = None,
+        cut: str = Cut.EVERY_NTH,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("map_index_template", "{{ task.export }} files {{ task.group }}/{{ task.groups }}")
         super().__init__(**kwargs)
@@ -32,23 +48,19 @@ class _FileGroupOperator(LakeOperator):
         self.group = group
         self.groups = groups
         self.schema_version = schema_version
+        self.cut = str(cut)
 
     @property
     def file_group(self) -> FileGroup:
         """The group as the pipeline knows it."""
         version = None if self.schema_version is None else int(self.schema_version)
-        return FileGroup(str(self.export), int(self.group), int(self.groups), version)
-
-    @property
-    def work(self) -> TableWork:
-        """The steps of the table's exports."""
-        return TableWork(self.ledger, self.store)
+        return FileGroup(str(self.export), int(self.group), int(self.groups), version, Cut(self.cut))
 
 
 class ScanDataFilesOperator(_FileGroupOperator):
     """Reads a group of data files and counts what decides the columns, exactly and from every record.
 
-    Returns ``{"export", "group", "groups", "lines", "attributes"}``.
+    Returns ``{"export", "group", "groups", "cut", "lines", "attributes"}``.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -58,10 +70,10 @@ class ScanDataFilesOperator(_FileGroupOperator):
         return {**self.file_group.to_xcom(), "lines": statistics.lines, "attributes": len(statistics.attributes)}
 
 
-class MergeSchemaOperator(LakeOperator):
+class MergeSchemaOperator(ContractedOperator):
     """Extends the table's schema document by what the scans found; published columns never change.
 
-    Returns the file groups to convert, ``{"export", "group", "groups", "schema_version"}`` each.
+    Returns the file groups to convert, ``{"export", "group", "groups", "cut", "schema_version"}`` each.
 
     :param file_groups: what :class:`~ddb_export.operators.hand_over.HandOverOperator` returned.
     """
@@ -75,8 +87,7 @@ class MergeSchemaOperator(LakeOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Merge."""
-        work = TableWork(self.ledger, self.store)
-        merged = work.merge_schema(FileGroup.from_xcom(group) for group in self.file_groups or ())
+        merged = self.work.merge_schema(FileGroup.from_xcom(group) for group in self.file_groups or ())
         if merged:
             self.log.info("schema version %s", merged[0].schema_version)
         return [group.to_xcom() for group in merged]
@@ -85,7 +96,7 @@ class MergeSchemaOperator(LakeOperator):
 class ConvertDataFilesOperator(_FileGroupOperator):
     """Converts a group of data files to Parquet; readers do not see the files before they are published.
 
-    Returns ``{"export", "group", "groups", "schema_version", "files", "rows", "bytes", "quarantined", "overflowed"}``.
+    Returns ``{"export", "group", "groups", "cut", "schema_version", "files", "rows", "bytes", "quarantined", "overflowed"}``.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:

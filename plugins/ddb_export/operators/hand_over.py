@@ -25,7 +25,7 @@ class HandOverOperator(LakeOperator):
     run itself still fails at its end.
 
     Pushes ``export_end`` (scheduled runs; others under a key of their own): the head, ISO 8601; nothing without a verified
-    base. Returns the file groups, ``{"export", "group", "groups"}`` each, for mapping.
+    base. Returns the file groups, ``{"export", "group", "groups", "cut"}`` each, for mapping.
 
     :param exports: names of the attempts that the run planned; a list, or its JSON text, as a template gives it.
     :param outputs: outputs that the table publishes.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ddb_export.domain.cost import Budget, Estimate, money, require_within_budget
+from ddb_export.domain.cost import Budget, Estimate, money, require_within_budget, require_within_month, usd
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.layout import glue_name
 from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
+from ddb_export.domain.planning_rules import RAW
 from ddb_export.domain.schedule import schedule_boundaries
 from ddb_export.domain.utc import ceil_minute, floor_minute, iso
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import ClaimConflictError, PlanError
-from ddb_export.operators.base import LakeOperator, instant
+from ddb_export.operators.base import instant
+from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, HAND_OVER_TASK, data_interval, is_true, run_kind, task_beside
 from ddb_export.operators.state import forget, recall, remember
 from ddb_export.pipeline.estimate import estimate_run, explain_estimate
@@ -27,6 +30,7 @@ from ddb_export.pipeline.planning import (
     replay_run,
     require_first_run,
 )
+from ddb_export.pipeline.spending import spent_this_month
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +43,7 @@ PLAN_KEY = "plan"
 _PLANS = 5
 
 
-class PlanExportsOperator(LakeOperator):
+class PlanExportsOperator(ContractedOperator):
     """Decides which exports a run needs, claims them in the ledger, and hands them to the tasks that follow.
 
     A scheduled run answers for everything between the base and the end of its data interval; a manual run for everything up to now, or
@@ -60,6 +64,7 @@ class PlanExportsOperator(LakeOperator):
     :param database: Glue database of the tables, where an earlier chain may have left signs; None to look at none.
     :param on_chain_end: ``fail`` or ``new_base``: what to do where the chain cannot go on.
     :param budget: most that the run may be estimated to cost, in USD as text such as ``"25.50"``; None for no limit.
+    :param month_budget: most that the exports of the table may cost in a month (UTC), likewise.
     :param prices: prices that replace those which this package knows, by name, in USD as text.
     :param start: inclusive start of the stretch that is to be exported, ISO 8601 with a zone; without it, where the data is
         complete. Manual runs only, like the following; templated, like them.
@@ -71,7 +76,7 @@ class PlanExportsOperator(LakeOperator):
     """
 
     template_fields: Sequence[str] = (
-        *LakeOperator.template_fields,
+        *ContractedOperator.template_fields,
         "table",
         "base_time",
         "start",
@@ -97,6 +102,7 @@ class PlanExportsOperator(LakeOperator):
         database: str | None = None,
         on_chain_end: str = ChainEnd.FAIL,
         budget: str | None = None,
+        month_budget: str | None = None,
         prices: Mapping[str, str] | None = None,
         start: datetime | str | None = None,
         end: datetime | str | None = None,
@@ -118,6 +124,7 @@ class PlanExportsOperator(LakeOperator):
         self.database = database
         self.on_chain_end = on_chain_end
         self.budget = budget
+        self.month_budget = month_budget
         self.prices = dict(prices or {})
         self.start = start
         self.end = end
@@ -142,11 +149,13 @@ class PlanExportsOperator(LakeOperator):
         for _ in range(_PLANS):
             run = self._planned(context)
             estimated = self._estimated(run)
+            spent = self._spent_this_month(run, estimated)
             if is_true(self.dry_run_only):
                 self.log.info("dry run, as dry_run is true in the run's conf: nothing is claimed, exported or billed")
                 return self._push(context, run, ())
             self.ledger.summarise(run.chain, self.outputs)
             require_within_budget(estimated, self._budget, f"run {context['dag_run'].run_id}")
+            require_within_month(estimated, self._budget, spent, f"run {context['dag_run'].run_id}")
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
             remember(context, PLAN_KEY, {**run.plan.to_json(), "run_kind": str(run_kind(context))})
@@ -175,6 +184,9 @@ class PlanExportsOperator(LakeOperator):
         return self.execute(context)
 
     def _planned(self, context: Context) -> PlannedRun:
+        if self.contract:
+            # Before anything is paid for: what is published cannot follow a contract that says something else, or has no key.
+            self.ledger.read_schema().require_agreement(self._contract_with_key())
         run = plan_run(self.hook.dynamodb, self.ledger, self.table, self._request(context), self._boundaries)
         self._require_first_run(context, run)
         for line in explain_plan(run):
@@ -184,7 +196,21 @@ class PlanExportsOperator(LakeOperator):
 
     @property
     def _budget(self) -> Budget:
-        return Budget(money(self.budget, "budget") if self.budget is not None else None)
+        run, month = self.budget, self.month_budget
+        return Budget(
+            money(run, "budget") if run is not None else None,
+            money(month, "month_budget") if month is not None else None,
+        )
+
+    def _spent_this_month(self, run: PlannedRun, estimated: Estimate) -> Decimal:
+        """Return what the month's budget is used for already, and say so; it is read only where there is such a budget."""
+        if self._budget.month is None:
+            return Decimal(0)
+        spent = spent_this_month(
+            self.hook.dynamodb, self.ledger, run, estimated, self.prices, note_it=not is_true(self.dry_run_only)
+        )
+        self.log.info("exports of this month: %s; the budget is %s a month", usd(spent), usd(self._budget.month))
+        return spent
 
     def _estimated(self, run: PlannedRun) -> Estimate:
         """Return what the run will cost, and say so."""
@@ -290,7 +316,8 @@ class PlanExportsOperator(LakeOperator):
         return [*signs, *(self._signs_in_glue(self.database) if self.database else ())]
 
     def _signs_in_glue(self, database: str) -> Iterator[str]:
-        for output in self.outputs:
-            name = f"{glue_name(self.lake_name)}_{output}"
+        raw = ("raw_snapshots", "raw_changes") if RAW in self.outputs else ()
+        for suffix in (*(output for output in self.outputs if output != RAW), *raw):
+            name = f"{glue_name(self.lake_name)}_{suffix}"
             if made_for := self.hook.glue.made_for(database, name):
                 yield f"Glue table {database}.{name} was made for {made_for}"

@@ -7,32 +7,38 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.aws.glue_indexes import ensure_partition_index
+from ddb_export.domain.overflow import overflow_words
 from ddb_export.exceptions import DdbExportError
 from ddb_export.operators.base import LakeOperator
+from ddb_export.operators.contracted import ContractedOperator
+from ddb_export.pipeline.catalog import PARTITION_KEYS
 from ddb_export.pipeline.file_groups import FileGroup
-from ddb_export.pipeline.tasks import TableWork
+from ddb_export.pipeline.widening import TableWidening
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class PublishExportsOperator(LakeOperator):
+class PublishExportsOperator(ContractedOperator):
     """Registers each converted export as a partition; an export that is not whole does not keep back the others.
 
     Returns one flat object per published export: ``export, output, glue_table, partition, generation, location, files, rows,
-    quarantined, bytes``.
+    quarantined, bytes, overflowed, overflow``: ``overflowed`` counts values that no column could hold, ``overflow`` says of which attributes and why.
 
     :param file_groups: what :class:`~ddb_export.operators.convert.MergeSchemaOperator` returned.
     :param database: Glue database of the tables.
+    :param partition_index: whether the tables get an index of their partitions.
     """
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "file_groups", "database")
     ui_color = "#4292c6"
 
-    def __init__(self, *, file_groups: Any, database: str, **kwargs: Any) -> None:
+    def __init__(self, *, file_groups: Any, database: str, partition_index: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.file_groups = file_groups
         self.database = database
+        self.partition_index = partition_index
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Publish what is whole, then raise the first thing that kept an export back.
@@ -40,6 +46,7 @@ class PublishExportsOperator(LakeOperator):
         :raises ConversionError: an export is not converted whole. :raises PublishError: Glue refused.
         """
         groups = [FileGroup.from_xcom(group) for group in self.file_groups or ()]
+        TableWidening(self.work, self.hook.glue).finish_switch(lambda: datetime.now(UTC))
         published: list[dict[str, Any]] = []
         kept_back: list[DdbExportError] = []
         for export, export_groups in groupby(groups, key=lambda group: group.export):
@@ -48,19 +55,34 @@ class PublishExportsOperator(LakeOperator):
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
+        if self.partition_index:
+            self._index({(done["output"], done["glue_table"]) for done in published})
         if len(kept_back) > 1:
             self.log.error("%s exports are kept back, %s are published", len(kept_back), len(published))
         if kept_back:
             raise kept_back[0]
         return published
 
+    def _index(self, tables: set[tuple[str, str]]) -> None:
+        for output, full_name in sorted(tables):
+            database, name = full_name.split(".", 1)
+            if ensure_partition_index(self.hook.glue, database, name, [key.name for key in PARTITION_KEYS[output]]):
+                self.log.info("%s has an index of its partitions; Glue builds it in the background", full_name)
+
     def _publish(self, export: str, groups: Sequence[FileGroup]) -> list[dict[str, Any]]:
         entry = self.verified_entry(export)
-        work = TableWork(self.ledger, self.store)
-        done = work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
+        done = self.work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
         if done is None:
             return []
         self.log.info("%s: %s rows are visible in %s at %s", export, done.rows, done.glue_table, done.partition)
+        overflowed = done.overflowed or {}
+        for words in overflow_words(overflowed):
+            self.log.warning(
+                "%s: in _overflow, exact, %s; to see what a wider column costs: ddb-export widen %s --plan",
+                done.export,
+                words,
+                self.lake_name,
+            )
         summary = {
             "export": done.export,
             "output": done.output,
@@ -72,5 +94,7 @@ class PublishExportsOperator(LakeOperator):
             "rows": done.rows,
             "quarantined": done.quarantined,
             "bytes": done.output_bytes,
+            "overflowed": sum(sum(reasons.values()) for reasons in overflowed.values()),
+            "overflow": "; ".join(overflow_words(overflowed)),
         }
         return [summary]

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from ddb_export.domain.ledger import VerifiedEntry
     from ddb_export.pipeline.conversion import Generation
 
+OWN_COLUMNS: Mapping[str, str] = {
+    "_op": "INSERT, MODIFY or REMOVE; PUT where the export's view cannot tell",
+    "_written_at": "when DynamoDB wrote it, UTC",
+    "_old_image": "the item before the window, as DynamoDB JSON",
+    "_ttl_expired": "whether the TTL attribute had passed at the write; an inference",
+    "_table_id": "TableId of the DynamoDB table",
+    "_overflow": "DynamoDB JSON of whatever the columns cannot hold exactly",
+}
+"""Comments of the columns that are no attribute's."""
+
 PARTITION_KEYS: Mapping[str, tuple[GlueColumn, ...]] = {
     "snapshots": (GlueColumn("export_time", "string", "moment of the full export, UTC"),),
     "changes": (
@@ -29,14 +39,14 @@ def glue_table(lake: Lake, schema: SchemaDocument, output: str, database: str) -
     :param schema: the newest schema document. :param output: ``snapshots`` or ``changes``. :param database: Glue database.
     """
     export_type = ExportType.FULL_EXPORT if output == "snapshots" else ExportType.INCREMENTAL_EXPORT
-    attributes = {column.name: column.attribute for column in schema.columns}
+    comments = {column.name: _comment(column.attribute, column.dynamodb_type) for column in schema.columns}
     return GlueTable(
         database=database,
         name=f"{glue_name(lake.name)}_{output}",
         location=lake.uri(output) + "/",
         made_for=lake.uri(),
         columns=tuple(
-            GlueColumn(name, glue_type, _comment(attributes.get(name)))
+            GlueColumn(name, glue_type, OWN_COLUMNS.get(name) or comments[name])
             for name, glue_type in glue_columns(schema, export_type)
         ),
         partition_keys=PARTITION_KEYS[output],
@@ -50,9 +60,11 @@ def glue_partition(lake: Lake, table: GlueTable, entry: VerifiedEntry, generatio
     return GluePartition(partition_values(generation.partition), location, table.columns, _made_from(entry, generation))
 
 
-def _comment(attribute: str | None) -> str:
-    """Name the attribute, whose name is often not the column's; Glue takes 255 characters without line breaks."""
-    return f"attribute {attribute}"[:255] if attribute and attribute.isprintable() else ""
+def _comment(attribute: str, dynamodb_type: str) -> str:
+    """Say what a column holds: its name is often not the attribute's. Glue takes 255 characters without line breaks."""
+    if not attribute.isprintable():
+        return f"DynamoDB type {dynamodb_type}"
+    return f"DynamoDB type {dynamodb_type}, attribute {attribute}"[:255]
 
 
 def partition_values(partition: str) -> tuple[str, ...]:
@@ -61,8 +73,17 @@ def partition_values(partition: str) -> tuple[str, ...]:
 
 
 def _made_from(entry: VerifiedEntry, generation: Generation) -> dict[str, str]:
+    """Say what a partition was made from, and by what."""
+    from ddb_export import __version__
+
     return {
+        "ddb_export.export": entry.export,
         "ddb_export.export_arn": entry.export_arn,
         "ddb_export.generation": generation.name,
+        "ddb_export.schema_version": str(generation.schema.version),
+        "ddb_export.converter_version": generation.converter_version,
+        "ddb_export.version": __version__,
+        "ddb_export.verified": entry.level,
+        "ddb_export.data_files": str(entry.files),
         "ddb_export.items": str(entry.item_count),
     }

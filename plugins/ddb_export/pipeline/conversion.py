@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.object_store import ObjectMissingError, ObjectStore
+from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.export import ExportType
 from ddb_export.domain.layout import LIVE, changes_partition, generation, part_name, snapshot_partition
 from ddb_export.domain.manifest import ManifestFile, ManifestSummary
@@ -53,19 +54,24 @@ class Generation:
     :param partition: path of the partition below the table's folder.
     :param schema: its columns.
     :param ttl_attribute: name of the table's TTL attribute, if it has one; used for changes only.
+    :param contract: what is dropped and hashed, and what becomes of values that do not fit.
     """
 
     export_arn: str
     partition: str
     schema: SchemaDocument
     ttl_attribute: str | None = None
+    contract: Contract = NO_CONTRACT
 
     @property
     def converter_version(self) -> str:
-        """Everything besides export and schema that decides what the files hold."""
+        """Everything besides export and schema that decides what the files hold.
+
+        :raises ConfigurationError: the contract hashes values, and has no key: another key makes another generation.
+        """
         from ddb_export.conversion.parquet import CONVERTER_VERSION
 
-        version = str(CONVERTER_VERSION)
+        version = f"{CONVERTER_VERSION}{self.contract.version}"
         return f"{version}+ttl={self.ttl_attribute}" if self.ttl_attribute is not None else version
 
     @property
@@ -173,10 +179,13 @@ def partition_of(summary: ManifestSummary) -> str:
     raise VerificationError(summary.export_arn or "export", "its manifest has no times", "export again")
 
 
-def plan_generation(source: ExportSource, schema: SchemaDocument, ttl_attribute: str | None = None) -> Generation:
+def plan_generation(
+    source: ExportSource, schema: SchemaDocument, ttl_attribute: str | None = None, contract: Contract = NO_CONTRACT
+) -> Generation:
     """Name what an export becomes with these columns.
 
     :param ttl_attribute: name of the table's TTL attribute; without effect on a full export.
+    :param contract: the one that the columns were made by.
     """
     incremental = source.summary.export_type is ExportType.INCREMENTAL_EXPORT
     return Generation(
@@ -184,6 +193,7 @@ def plan_generation(source: ExportSource, schema: SchemaDocument, ttl_attribute:
         partition_of(source.summary),
         schema,
         ttl_attribute if incremental else None,
+        contract,
     )
 
 
@@ -226,6 +236,7 @@ def convert_files(
     :param work_folder: local folder for the one file that is in the making; None for the system's own.
     :return: one entry per data file that holds items, in the manifest's order.
     :raises VerificationError: a file is not the one that the manifest names.
+    :raises ConversionError: a value does not fit its column, and the contract says ``fail``.
     """
     parts = []
     with tempfile.TemporaryDirectory(dir=work_folder) as work:
@@ -339,6 +350,7 @@ def _convert_file(
             view=source.summary.output_view,
             quarantine_destination=quarantined,
             file=file.key,
+            contract=generation.contract,
         )
     _require_verified(source, file, converted.digest.md5_base64, converted.rows + converted.quarantined)
     return output.store(generation, file.index, converted)

@@ -85,14 +85,15 @@ def _started(ledger: Ledger, store: ObjectStore, run: PlannedRun) -> Iterator[Pl
     """Yield the planned exports that were claimed before and whose export exists and has not FAILED."""
     claimed = [each for each in run.plan.exports if each.action is Action.CONTINUE]
     for planned in claimed[:MOST_LOOKED_FOR]:
-        claim = run.chain.newest_attempt(_subject(planned), run.identity.table_id)
+        claim = run.chain.newest_attempt(planned_subject(planned), run.identity.table_id)
         if claim is None or ledger.read_note(f"failed/{claim.export}.json"):
             continue
         if next(iter(store.list_folder(f"{claim.request.s3_prefix}/AWSDynamoDB")), None):
             yield planned
 
 
-def _subject(planned: PlannedExport) -> str:
+def planned_subject(planned: PlannedExport) -> str:
+    """Return what a planned export is an attempt at, as its claim's ``subject`` names it."""
     if planned.window:
         return planned.window.key
     return f"full-{compact(planned.export_time)}" if planned.export_time else ""

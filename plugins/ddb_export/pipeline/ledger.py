@@ -22,6 +22,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.export import ExportRequest, export_name
 from ddb_export.domain.layout import Lake
 from ddb_export.domain.ledger import (
@@ -34,7 +35,7 @@ from ddb_export.domain.ledger import (
     VerifiedEntry,
     subject_of,
 )
-from ddb_export.domain.schema import DEFAULT_COLUMN_LIMIT, ExportStatistics, SchemaDocument
+from ddb_export.domain.schema import ExportStatistics, SchemaDocument
 from ddb_export.exceptions import ClaimConflictError, LedgerError, TableIdentityError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 from ddb_export.pipeline.ledger_reading import (
@@ -139,6 +140,10 @@ class Ledger:
             "use the name that the export task returned",
         )
 
+    def claims_between(self, first: int, last: int) -> list[Claim]:
+        """Return the claims of these numbers, both included."""
+        return self._documents.read_each([claim_path(number) for number in range(first, last + 1)], Claim.from_json)
+
     def _settled_claim(self, chain: Chain, export: str) -> Claim | None:
         settled = chain.settled_window(subject_of(export), chain.table_id or "")
         if settled is None or settled.export != export:
@@ -148,6 +153,11 @@ class Ledger:
     def verified_entry(self, export: str) -> VerifiedEntry | None:
         """Return the evidence of an attempt, None if it is not verified."""
         return self._documents.read(verified_path(export), VerifiedEntry.from_json)
+
+    def verified_entries(self, exports: Sequence[str]) -> dict[str, VerifiedEntry]:
+        """Return the evidence of those of these attempts that are verified, by name of the attempt."""
+        read = self._documents.read_each([verified_path(export) for export in exports], VerifiedEntry.from_json)
+        return {entry.export: entry for entry in read}
 
     def verified_of(self, chain: Chain, exports: Sequence[str]) -> list[VerifiedEntry]:
         """Return the evidence of exports, whichever attempt at them was verified, in their order.
@@ -169,7 +179,12 @@ class Ledger:
         """Return the newest evidence that an output of an attempt was published, None if it was not."""
         paths = self._documents.paths(f"published/{output}/{export}/")
         found = self._documents.read_each(paths, PublishedEntry.from_json)
-        return max(found, key=lambda entry: entry.published_at, default=None)
+        return max(found, key=lambda entry: (entry.published_at, entry.schema_version), default=None)
+
+    def published_entries(self, outputs: Sequence[str]) -> list[PublishedEntry]:
+        """Return all evidence of publication of these outputs, older generations and attempts included."""
+        paths = [path for output in outputs for path in self._documents.paths(f"published/{output}/")]
+        return self._documents.read_each(paths, PublishedEntry.from_json)
 
     def own(self, table_arn: str, now: datetime) -> Owner:
         """Begin the ledger for a table, or check that it is this table's.
@@ -281,18 +296,18 @@ class Ledger:
             )
         return schema
 
-    def extend_schema(
-        self, statistics: ExportStatistics, *, column_limit: int = DEFAULT_COLUMN_LIMIT
-    ) -> SchemaDocument:
+    def extend_schema(self, statistics: ExportStatistics, contract: Contract = NO_CONTRACT) -> SchemaDocument:
         """Add the columns that an export needs; two runs that do so at once agree.
 
         A version is written only if its number is free; who loses reads the winner's and adds to that.
 
         :param statistics: of all data files of the export.
+        :param contract: what the owner fixed about the columns.
+        :raises ConfigurationError: the contract contradicts a published column.
         """
         for _ in range(_TRIES):
             schema = self.read_schema()
-            extended = schema.extend(statistics, column_limit=column_limit)
+            extended = schema.extend(statistics, contract=contract)
             if extended is schema:
                 self._show_schema(schema)
                 return schema
@@ -302,6 +317,16 @@ class Ledger:
         raise ClaimConflictError(
             self._documents.uri("schema/"), f"others added versions {_TRIES} times meanwhile", "clear this task"
         )
+
+    def change_schema(self, schema: SchemaDocument) -> bool:
+        """Add a version that changes published columns, as only a widening may; tell whether the newest version is this one.
+
+        :param schema: its version is the next number, which another writer may have taken meanwhile.
+        """
+        if not self._documents.put_once(_schema_path(schema.version), schema.to_json()):
+            return False
+        self._show_schema(schema)
+        return True
 
     def write_note(self, path: str, document: Mapping[str, Any]) -> None:
         """Write a disposable intermediate result of mapped tasks; writing it again gives the same."""

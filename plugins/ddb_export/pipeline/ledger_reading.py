@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ddb_export.domain.evidence import Claim, Owner, VerifiedEntry
 from ddb_export.domain.ledger import Chain
-from ddb_export.domain.planning_rules import output_of
+from ddb_export.domain.planning_rules import outputs_of
 from ddb_export.domain.summary import Summary, summarise
 from ddb_export.exceptions import LedgerError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
@@ -171,8 +171,9 @@ def _newly_verified(documents: LedgerDocuments, chain: Chain) -> dict[str, Verif
 
 def _newly_published(documents: LedgerDocuments, chain: Chain, outputs: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Ask which outputs of verified attempts were published, of those that it was not known of."""
-    pairs = {(output_of(entry.kind), entry.export) for entry in chain.verified.values()}
-    unknown = sorted(pair for pair in pairs - chain.published if pair[0] in outputs)
+    entries = chain.verified.values()
+    pairs = {(output, entry.export) for entry in entries for output in outputs_of(entry.kind, outputs)}
+    unknown = sorted(pairs - chain.published)
     if len(unknown) > _MOST_PROBES:
         return frozenset(_listed_as_published(documents, unknown)).intersection(unknown)
     exist = documents.exist_below(f"published/{output}/{export}/" for output, export in unknown)

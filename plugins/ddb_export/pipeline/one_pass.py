@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from ddb_export.aws.object_store import LocalObjectStore
 from ddb_export.conversion.data_file import DataFileDigest, digest_data_file
+from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.manifest import ManifestFile
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
@@ -71,15 +72,22 @@ class ConvertingReader(ScanningReader):
     :param staging: local place that nobody looks at yet.
     :param work: local folder for the one file that is in the making.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
+    :param contract: what is fixed about the columns; not one that says ``fail``, as columns are guessed here.
     """
 
     def __init__(
-        self, source: ExportSource, staging: LocalObjectStore, work: Path, ttl_attribute: str | None = None
+        self,
+        source: ExportSource,
+        staging: LocalObjectStore,
+        work: Path,
+        ttl_attribute: str | None = None,
+        contract: Contract = NO_CONTRACT,
     ) -> None:
         super().__init__(source)
         self._staging = staging
         self._work = work
         self._ttl_attribute = ttl_attribute
+        self._contract = contract
         self._made: dict[str, list[ConvertedPart]] = {}
 
     def missing(self, generation: Generation) -> list[int]:
@@ -119,8 +127,9 @@ class ConvertingReader(ScanningReader):
             view=summary.output_view,
             quarantine_destination=quarantined,
             file=file.key,
+            contract=self._contract,
         )
-        generation = plan_generation(self._source, result.schema, self._ttl_attribute)
+        generation = plan_generation(self._source, result.schema, self._ttl_attribute, self._contract)
         self._made.setdefault(generation.name, []).append(output.store(generation, file.index, result.converted))
         self.statistics = self.statistics.merge(result.scanned.statistics)
         return result.scanned.digest

@@ -7,17 +7,20 @@ run again, anywhere, and XComs stay small whatever the size of an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ddb_export.aws.errors import ObjectMissingError
+from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.export import export_id
 from ddb_export.domain.layout import LIVE, window_partition
 from ddb_export.domain.ledger import Chain, Claim, PublishedEntry, VerifiedEntry
+from ddb_export.domain.overflow import overflow_reasons
 from ddb_export.domain.planning import output_of
+from ddb_export.domain.schema import SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
@@ -26,12 +29,13 @@ from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
     Generation,
+    Published,
     convert_files,
     plan_generation,
     publish_generation,
     scan_files,
 )
-from ddb_export.pipeline.file_groups import FileGroup, by_export
+from ddb_export.pipeline.file_groups import FileGroup, by_export, share_out
 from ddb_export.pipeline.verification import VerificationLevel, locate_export, read_manifests, verify_export
 
 if TYPE_CHECKING:
@@ -58,14 +62,29 @@ def _raw_export(entry: VerifiedEntry) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A verified export converted once more, not shown yet.
+
+    :param parts: what became of each data file, of all of them.
+    """
+
+    entry: VerifiedEntry
+    source: ExportSource
+    generation: Generation
+    parts: tuple[ConvertedPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TableWork:
     """The steps of one table's exports.
 
-    :param ledger: its ledger. :param store: the bucket of its lake.
+    :param ledger: its ledger. :param store: the bucket of its lake. :param contract: what is fixed about its columns, with the key of
+        its hashes.
     """
 
     ledger: Ledger
     store: ObjectStore
+    contract: Contract = NO_CONTRACT
 
     def verify(
         self,
@@ -118,7 +137,7 @@ class TableWork:
         """Count what decides the columns, and leave it for :meth:`merge_schema`."""
         with _raw_export(entry):
             source = self._source(entry)
-            statistics = scan_files(source, group.indexes(len(source.manifests.files)))
+            statistics = scan_files(source, group.indexes(source.manifests.files))
         self.ledger.write_note(group.statistics_path, statistics.to_json())
         return statistics
 
@@ -127,6 +146,7 @@ class TableWork:
 
         :return: the groups of these exports, each with the schema version to convert to. An export with a group that
             is not scanned is left out.
+        :raises ConfigurationError: the contract contradicts a published column.
         """
         ready: list[FileGroup] = []
         for export_groups in by_export(groups):
@@ -135,7 +155,7 @@ class TableWork:
                 log.warning("export %s: not all of its files are scanned; left out", export_groups[0].export)
                 continue
             statistics = ExportStatistics.merge_all(ExportStatistics.from_json(note) for note in notes)
-            self.ledger.extend_schema(statistics)
+            self.ledger.extend_schema(statistics, self.contract)
             ready += export_groups
         version = self.ledger.read_schema().version
         return [replace(group, schema_version=version) for group in ready]
@@ -145,7 +165,7 @@ class TableWork:
         with _raw_export(entry):
             source = self._source(entry)
             generation = self._generation(source, entry, group)
-            indexes = group.indexes(len(source.manifests.files))
+            indexes = group.indexes(source.manifests.files)
             parts = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
         document = {"parts": [part.to_json() for part in parts]}
         self.ledger.write_note(group.converted_path(generation), document)
@@ -161,7 +181,8 @@ class TableWork:
 
         :return: the evidence; that of the newer generation where one is shown already; None where a later attempt or other windows
             were verified in its place, so that it must not be shown (again).
-        :raises ConversionError: a group is not converted, or the counts do not add up; readers see nothing of it.
+        :raises ConversionError: a group is not converted, the counts do not add up, or more is quarantined than the contract allows;
+            readers see nothing of it.
         """
         chain = self.ledger.read()
         if self.ledger.verified_of(chain, [entry.export]) != [entry]:
@@ -171,6 +192,7 @@ class TableWork:
         if shown and shown.schema_version > (groups[0].schema_version or 0):
             log.info("export %s: it is shown with columns of version %s already", entry.export, shown.schema_version)
             return shown
+        groups = self._with_present_types(entry, groups)
         with _raw_export(entry):
             source = self._source(entry)
         generation = self._generation(source, entry, groups[0])
@@ -182,23 +204,75 @@ class TableWork:
         partition = glue_partition(self.ledger.lake, table, entry, generation)
         glue.upsert_partitions(table, [partition])
         published = publish_generation(source, generation, parts, self.store, self.ledger.lake.root)
+        if self._types_changed(generation.schema):
+            log.info("export %s: columns were widened meanwhile; it is published with the newest ones", entry.export)
+            return self.publish(entry, groups, glue, database, now)
+        overflowed = self._overflowed(generation, groups, parts)
         return self.ledger.record_published(
-            PublishedEntry(
-                output=output,
-                export=entry.export,
-                generation=generation.name,
+            evidence_of(
+                entry,
+                generation,
+                published,
+                full_name=table.full_name,
                 location=partition.location,
-                partition=generation.partition,
-                glue_table=table.full_name,
-                files=len(published.files),
-                rows=published.rows,
-                quarantined=published.quarantined,
-                output_bytes=sum(size for _, _, size in published.files),
-                schema_version=generation.schema.version,
-                schema_fingerprint=generation.schema.fingerprint,
-                published_at=now,
+                overflowed=overflowed,
+                now=now,
             )
         )
+
+    def rewrite(self, entry: VerifiedEntry, schema: SchemaDocument) -> Rewritten:
+        """Convert a verified export to these columns, beside what readers see; what an earlier try has converted is kept.
+
+        :param schema: the columns; not every widening's is a version of the schema document.
+        :raises VerificationError: raw files are gone, or are not what was verified.
+        """
+        with _raw_export(entry):
+            source = self._source(entry)
+            generation = self._generation_with(source, entry, schema)
+            groups = share_out(entry.export, source.manifests.files)
+            there = self._stored_files(generation)
+            parts: list[ConvertedPart] = []
+            for group in groups:
+                note = self.ledger.read_note(group.converted_path(generation))
+                made = [ConvertedPart.from_json(part) for part in note["parts"]] if note else None
+                if made is None or any(there.get(path) != size for part in made for path, _, size in part.files):
+                    indexes = group.indexes(source.manifests.files)
+                    made = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
+                    document = {"parts": [part.to_json() for part in made]}
+                    self.ledger.write_note(group.converted_path(generation), document)
+                parts += made
+        self._require_counts(entry, parts)
+        return Rewritten(entry, source, generation, tuple(parts))
+
+    def _with_present_types(self, entry: VerifiedEntry, groups: Sequence[FileGroup]) -> Sequence[FileGroup]:
+        """Convert again what was converted to types that a widening has changed since; other tasks need not run again."""
+        if not self._types_changed(self.ledger.read_schema(groups[0].schema_version)):
+            return groups
+        version = self.ledger.read_schema().version
+        log.info("export %s: columns were widened meanwhile; it is converted to version %s", entry.export, version)
+        present = [replace(group, schema_version=version) for group in groups]
+        for group in present:
+            self.convert(entry, group)
+        return present
+
+    def _types_changed(self, schema: SchemaDocument) -> bool:
+        """Tell whether the newest version has another type for one of these columns: only a widening does that."""
+        newest = self.ledger.read_schema()
+        present = {column.name: column for column in newest.columns}
+        return any(present.get(column.name, column) != column for column in schema.columns)
+
+    def _overflowed(
+        self, generation: Generation, groups: Sequence[FileGroup], parts: Sequence[ConvertedPart]
+    ) -> dict[str, dict[str, int]]:
+        """Say what the columns could not hold, and why; the scans left what tells the reasons."""
+        counted: dict[str, int] = {}
+        for attribute, rows in (pair for part in parts for pair in (part.overflowed or {}).items()):
+            counted[attribute] = counted.get(attribute, 0) + rows
+        if not counted:
+            return {}
+        notes = [self.ledger.read_note(group.statistics_path) for group in groups]
+        whole = None if None in notes else ExportStatistics.merge_all(map(ExportStatistics.from_json, notes))
+        return overflow_reasons(counted, whole and self.contract.statistics(whole), generation.schema)
 
     def _remove_replaced(self, chain: Chain, entry: VerifiedEntry, glue: GlueGateway, table: GlueTable) -> None:
         """Hide the windows that this one replaces: the same changes must not be seen twice.
@@ -228,7 +302,10 @@ class TableWork:
         return ExportSource(self.store, manifests)
 
     def _generation(self, source: ExportSource, entry: VerifiedEntry, group: FileGroup) -> Generation:
-        return plan_generation(source, self.ledger.read_schema(group.schema_version), entry.ttl_attribute)
+        return self._generation_with(source, entry, self.ledger.read_schema(group.schema_version))
+
+    def _generation_with(self, source: ExportSource, entry: VerifiedEntry, schema: SchemaDocument) -> Generation:
+        return plan_generation(source, schema, entry.ttl_attribute, self.contract)
 
     def _converted(
         self, entry: VerifiedEntry, generation: Generation, groups: Sequence[FileGroup]
@@ -241,27 +318,71 @@ class TableWork:
                     f"export {entry.export}", f"its file group {group.name} is not converted", "clear the convert task"
                 )
             parts += [ConvertedPart.from_json(part) for part in note["parts"]]
-        counted = sum(part.rows + part.quarantined for part in parts)
         self._require_files(entry, generation, parts)
+        self._require_counts(entry, parts)
+        quarantined = sum(part.quarantined for part in parts)
+        self.contract.require_quarantine(f"export {entry.export}", quarantined, entry.item_count)
+        return parts
+
+    @staticmethod
+    def _require_counts(entry: VerifiedEntry, parts: Sequence[ConvertedPart]) -> None:
+        counted = sum(part.rows + part.quarantined for part in parts)
         if counted != entry.item_count:
             raise ConversionError(
                 f"export {entry.export}",
                 f"{counted} lines were converted, but the verified export has {entry.item_count}",
                 "clear the convert tasks of this run",
             )
-        return parts
 
     def _require_files(self, entry: VerifiedEntry, generation: Generation, parts: Sequence[ConvertedPart]) -> None:
         """Refuse to show files that are gone: the lists of converted parts may be older than a cleaning of the lake."""
         lake = self.ledger.lake
-        sizes = {each.key: each.size for each in self.store.list_objects(f"{lake.key(generation.folder)}/")}
+        sizes = self._stored_files(generation)
         for path, _, size in (file for part in parts for file in part.files):
-            if sizes.get(lake.key(path)) != size:
+            if sizes.get(path) != size:
                 raise ConversionError(
                     lake.uri(path),
                     f"it was made from {entry.export} and is gone, or not what was made",
                     "clear the convert tasks of this run",
                 )
+
+    def _stored_files(self, generation: Generation) -> dict[str, int]:
+        """Return path below the table's folder → size of the files of a generation."""
+        root = self.ledger.lake.key("")
+        stored = self.store.list_objects(f"{root}{generation.folder}/")
+        return {each.key.removeprefix(root): each.size for each in stored}
+
+
+def evidence_of(
+    entry: VerifiedEntry,
+    generation: Generation,
+    published: Published,
+    *,
+    full_name: str,
+    location: str,
+    overflowed: Mapping[str, Mapping[str, int]],
+    now: datetime,
+) -> PublishedEntry:
+    """Return the evidence that a generation of an export can be read.
+
+    :param full_name: ``database.table`` in Glue. :param location: URI of the generation's folder.
+    """
+    return PublishedEntry(
+        output=output_of(entry.kind),
+        export=entry.export,
+        generation=generation.name,
+        location=location,
+        partition=generation.partition,
+        glue_table=full_name,
+        files=len(published.files),
+        rows=published.rows,
+        quarantined=published.quarantined,
+        output_bytes=sum(size for _, _, size in published.files),
+        schema_version=generation.schema.version,
+        schema_fingerprint=generation.schema.fingerprint,
+        published_at=now,
+        overflowed=overflowed,
+    )
 
 
 def _export_folder(s3_prefix: str, export_arn: str) -> str:

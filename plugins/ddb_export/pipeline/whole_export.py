@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddb_export.aws.object_store import LocalObjectStore, ObjectMissingError, ObjectStore
+from ddb_export.domain.contract import NO_CONTRACT, Contract, OnViolation
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.exceptions import PermissionDeniedError
 from ddb_export.pipeline.conversion import (
     JSON_LINES,
     PARQUET,
+    ConvertedPart,
     ExportSource,
     Generation,
     Published,
@@ -91,6 +93,7 @@ def convert_export(
     destination: Destination,
     *,
     ttl_attribute: str | None = None,
+    contract: Contract = NO_CONTRACT,
     phases: Phases = lambda _name, _files: lambda _files, _bytes: None,
 ) -> ConversionResult:
     """Verify an export, and if it holds, convert it; run again it ends in the same files.
@@ -100,15 +103,21 @@ def convert_export(
 
     :param store: the place that holds the export; ``location`` its folder there.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
+    :param contract: what is fixed about the columns, with the key of its hashes.
+    :raises ConfigurationError: the contract hashes values, and has no key.
+    :raises ConversionError: a value does not fit and the contract says ``fail``, or more is quarantined than it allows.
     :raises UsageError: the export's format is ION, or the destination is no folder.
     :raises NotReachableError: a place cannot be reached, read or written.
     """
+    _ = contract.version  # refuses hashes without a key before much is read
     manifests = read_manifests(store, location)
     source = None if manifests.findings else ExportSource(store, manifests)  # refuses ION before much is read
     destination.require_reachable()
     if source is None:
         return ConversionResult(verify_export(store, manifests, progress=phases("verify", len(manifests.files))))
-    conversion = _Conversion(source, destination, ttl_attribute, phases)
+    conversion = _Conversion(source, destination, ttl_attribute, contract, phases)
+    if contract.on_violation is OnViolation.FAIL:
+        return conversion.in_two_passes()  # what fits is known after the scan
     if destination.local_folder is not None:
         with staged(destination.local_folder) as staging:
             return conversion.in_one_pass(staging.content, staging.work, staging)
@@ -128,16 +137,17 @@ class _Conversion:
     source: ExportSource
     destination: Destination
     ttl_attribute: str | None
+    contract: Contract
     phases: Phases
 
     def in_one_pass(self, content: Path, work: Path, staging: StagedFolder | None) -> ConversionResult:
-        reader = ConvertingReader(self.source, LocalObjectStore(content), work, self.ttl_attribute)
+        reader = ConvertingReader(self.source, LocalObjectStore(content), work, self.ttl_attribute, self.contract)
         report = self._verify(reader, "convert")
         if not report.ok:
             return ConversionResult(report)
         generation = self._generation(reader)
         again = reader.missing(generation)
-        parts = reader.finish(generation, self.phases("again", len(again)) if again else None)
+        parts = self._within_limit(reader.finish(generation, self.phases("again", len(again)) if again else None))
         if staging is not None:
             published = publish_generation(self.source, generation, parts, LocalObjectStore(content))
             staging.reveal(generation.partition, generation.name)
@@ -163,17 +173,25 @@ class _Conversion:
         return verify_export(self.source.store, manifests, progress=progress, read=reader.read)
 
     def _generation(self, reader: ScanningReader) -> Generation:
-        return plan_generation(self.source, SchemaDocument().extend(reader.statistics), self.ttl_attribute)
+        schema = SchemaDocument().extend(reader.statistics, contract=self.contract)
+        return plan_generation(self.source, schema, self.ttl_attribute, self.contract)
+
+    def _within_limit(self, parts: Sequence[ConvertedPart]) -> Sequence[ConvertedPart]:
+        quarantined = sum(part.quarantined for part in parts)
+        lines = quarantined + sum(part.rows for part in parts)
+        self.contract.require_quarantine(self.source.summary.export_arn or "export", quarantined, lines)
+        return parts
 
     def _convert(self, generation: Generation, progress: Progress) -> Published:
         folder = self.destination.local_folder
         if folder is None:
             target, root = self.destination.store, self.destination.root
-            parts = convert_files(self.source, generation, target, root, progress=progress)
+            parts = self._within_limit(convert_files(self.source, generation, target, root, progress=progress))
             return publish_generation(self.source, generation, parts, target, root)
         with staged(folder) as staging:
             target = LocalObjectStore(staging.content)
-            parts = convert_files(self.source, generation, target, work_folder=staging.work, progress=progress)
+            made = convert_files(self.source, generation, target, work_folder=staging.work, progress=progress)
+            parts = self._within_limit(made)
             published = publish_generation(self.source, generation, parts, target)
             staging.reveal(generation.partition, generation.name)
         return published

@@ -1,0 +1,251 @@
+"""The helper views of a table's lake: the latest state, the history of a key, and what overflowed, as Athena's SQL.
+
+Every statement carries the mark :data:`MARK` and a digest of itself as a text that is never empty: Athena stores a view's query in its
+own format and drops comments, so that a literal is the one thing by which a view can be known again as ours, and as unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ddb_export.domain.athena_types import athena_type
+from ddb_export.domain.schema import CHANGES_COLUMNS
+from ddb_export.domain.utc import compact, floor_minute
+from ddb_export.domain.window import LONGEST
+
+MARK = "ddb_export view "
+"""What every view of ours has in a text, before the digest of its statement."""
+
+LONGEST_STATEMENT = 262_144
+"""Most bytes of a query that Athena takes (Athena, Service Quotas, "Query string length")."""
+
+_OWN = frozenset(name for name, _ in CHANGES_COLUMNS)
+_WINDOW_END = 'substr("export_window", strpos("export_window", \'-\') + 1)'
+_EXPORT_TIME = (
+    'CASE WHEN length("export_time") = 14 THEN date_parse("export_time", \'%Y%m%dT%H%iZ\')'
+    " ELSE date_parse(\"export_time\", '%Y%m%dT%H%i%sZ') END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTable:
+    """A table as it stands in the catalog.
+
+    :param name: its name in the database. :param columns: name → Glue type, without the partition keys.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """A key attribute of the DynamoDB table. :param column: the column that holds it. :param attribute: its exact name."""
+
+    column: str
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatestState:
+    """What the latest state is made from.
+
+    :param table_id: TableId of the table. :param snapshot_time: time of the full export, UTC.
+    :param complete_to: windows that end later are left out, because changes before them are missing; None where none are.
+    """
+
+    table_id: str
+    snapshot_time: datetime
+    complete_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view. :param name: its name in the database. :param query: its SELECT, with the mark."""
+
+    database: str
+    name: str
+    query: str
+    digest: str
+
+    @property
+    def statement(self) -> str:
+        """The statement that creates it, or changes it."""
+        return f"CREATE OR REPLACE VIEW {_quoted(self.database)}.{_quoted(self.name)} AS\n{self.query}"
+
+    @property
+    def fits(self) -> bool:
+        """Whether Athena takes a statement of this length."""
+        return len(self.statement.encode()) <= LONGEST_STATEMENT
+
+
+@dataclass(frozen=True, slots=True)
+class HelperViews:
+    """The views of one table.
+
+    :param database: Glue database of tables and views. :param name: what their names begin with.
+    :param keys: the key attributes: one or two. :param snapshots: the table of full exports, None if there is none.
+    :param changes: that of changes.
+    """
+
+    database: str
+    name: str
+    keys: Sequence[KeyColumn]
+    snapshots: CatalogTable | None
+    changes: CatalogTable | None
+
+    def views(self, latest: LatestState | None) -> list[View]:
+        """Return the views that these tables allow.
+
+        :param latest: what the latest state is made from; None where it cannot be told yet.
+        """
+        found = []
+        if latest and self.snapshots and self.changes:
+            found.append(self._view("latest", self._latest(latest, self.snapshots, self.changes)))
+        if self.snapshots or self.changes:
+            found += [self._view("history", self._history()), self._view("overflow", self._overflow())]
+        return found
+
+    def _view(self, suffix: str, query: str) -> View:
+        digest = hashlib.sha256(query.encode()).hexdigest()[:16]
+        return View(
+            self.database, f"{self.name}_{suffix}", query.replace(_PLACE_OF_MARK, _literal(MARK + digest)), digest
+        )
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        """Name → Athena type of the attributes' columns of either table, in the order of their publication."""
+        found: dict[str, str] = {}
+        for table in (self.changes, self.snapshots):
+            for name, glue_type in (table.columns if table else {}).items():
+                if name not in _OWN:
+                    found.setdefault(name, athena_type(glue_type))
+        return found
+
+    def _free(self, name: str) -> str:
+        """Return a name that no column of the tables has."""
+        taken = {*self._columns, *_OWN, "dt", "export_window", "export_time"}
+        while name in taken:
+            name += "_"
+        return name
+
+    def _rows(self, table: CatalogTable, head: Mapping[str, str], condition: str = "") -> str:
+        """Return a SELECT of one table: what ``head`` says, then the attributes."""
+        chosen = [f"{expression} AS {_quoted(name)}" for name, expression in head.items()]
+        chosen += [_column(table, name, wanted) for name, wanted in self._columns.items()]
+        return f"SELECT {', '.join(chosen)} FROM {self._from(table)}{condition and ' WHERE ' + condition}"  # noqa: S608  # quoted
+
+    def _from(self, table: CatalogTable) -> str:
+        return f"{_quoted(self.database)}.{_quoted(table.name)}"
+
+    def _same_key(self) -> list[str]:
+        """Return what two rows of one item have in common: a number that its column cannot hold is in ``_overflow``."""
+        overflowed = (f'json_format(json_extract("_overflow", {_literal(_path(key.attribute))}))' for key in self.keys)
+        return [*(_quoted(key.column) for key in self.keys), *overflowed]
+
+    def _latest(self, state: LatestState, snapshots: CatalogTable, changes: CatalogTable) -> str:
+        end, place = self._free("_end"), self._free("_place")
+        base = compact(floor_minute(state.snapshot_time))
+        # A window that began before the snapshot and ended after it is newer than the snapshot.
+        first_day = f"{state.snapshot_time - LONGEST - timedelta(days=1):%Y-%m-%d}"
+        table_id = f'"_table_id" = {_literal(state.table_id)}'
+        own = {"_table_id": '"_table_id"', "_overflow": '"_overflow"'}
+        later = f'"dt" >= {_literal(first_day)} AND {_WINDOW_END} > {_literal(base)} AND {table_id}'
+        if state.complete_to:
+            later += f" AND {_WINDOW_END} <= {_literal(compact(state.complete_to))}"
+        rows = [
+            self._rows(
+                snapshots,
+                {end: "''", "_op": "'SNAPSHOT'", "_written_at": "CAST(NULL AS timestamp(3))", **own},
+                f'"export_time" = {_literal(compact(state.snapshot_time))} AND {table_id}',
+            ),
+            self._rows(changes, {end: _WINDOW_END, "_op": '"_op"', "_written_at": '"_written_at"', **own}, later),
+        ]
+        shown = _names(["_written_at", "_table_id", "_overflow", *self._columns])
+        order = f"row_number() OVER (PARTITION BY {', '.join(self._same_key())} ORDER BY {_quoted(end)} DESC)"
+        return (
+            f"SELECT {shown} FROM (\n  SELECT *, {order} AS {_quoted(place)} FROM (\n    "  # noqa: S608  # quoted
+            + "\n    UNION ALL ".join(rows)
+            + f"\n  )\n) WHERE {_quoted(place)} = 1 AND \"_op\" <> 'REMOVE' AND {_PLACE_OF_MARK} <> ''"
+        )
+
+    def _history(self) -> str:
+        at, version, source = self._free("_at"), self._free("_version"), self._free("_source")
+        own = {"_table_id": '"_table_id"', "_overflow": '"_overflow"'}
+        rows = []
+        if self.snapshots:
+            head = {at: _EXPORT_TIME, "_op": "'SNAPSHOT'", "_old_image": "CAST(NULL AS varchar)", **own}
+            rows.append(self._rows(self.snapshots, {**head, source: '"export_time"'}))
+        if self.changes:
+            head = {at: '"_written_at"', "_op": '"_op"', "_old_image": '"_old_image"', **own}
+            rows.append(self._rows(self.changes, {**head, source: '"export_window"'}))
+        partition = ", ".join(['"_table_id"', *self._same_key()])
+        # What an export shows was there before any write of the same moment.
+        order = f"{_quoted(at)}, CASE WHEN \"_op\" = 'SNAPSHOT' THEN 0 ELSE 1 END, {_quoted(source)}"
+        shown = _names([at, "_op", *self._columns, "_overflow", "_old_image", "_table_id", source])
+        return (
+            f"SELECT row_number() OVER (PARTITION BY {partition} ORDER BY {order}) AS {_quoted(version)}, {shown}\nFROM (\n  "  # quoted
+            + "\n  UNION ALL ".join(rows)
+            + f"\n) WHERE {_PLACE_OF_MARK} <> ''"
+        )
+
+    def _overflow(self) -> str:
+        names = {name: self._free(f"_{name}") for name in ("source", "attribute", "type", "value", "values")}
+        values, attribute = _quoted(names["values"]), _quoted(names["attribute"])
+        rows = []
+        for table, partition in ((self.snapshots, "export_time"), (self.changes, "export_window")):
+            if table is None:
+                continue
+            keys = [_column(table, key.column, self._columns[key.column]) for key in self.keys]
+            parsed = f'CAST(json_parse("_overflow") AS map(varchar, json)) AS {values}'
+            source = f"{_quoted(partition)} AS {_quoted(names['source'])}"
+            chosen = ", ".join([*keys, '"_table_id"', source, parsed])
+            rows.append(f'SELECT {chosen} FROM {self._from(table)} WHERE "_overflow" IS NOT NULL')  # noqa: S608  # quoted
+        tagged = f"element_at({values}, {attribute})"
+        kind = f"element_at(map_keys(CAST({tagged} AS map(varchar, json))), 1) AS {_quoted(names['type'])}"
+        keys_shown = _names(key.column for key in self.keys)
+        return (
+            f"SELECT {keys_shown}, {attribute}, {kind}, json_format({tagged}) AS {_quoted(names['value'])},"  # quoted
+            f' {_quoted(names["source"])}, "_table_id"\nFROM (\n  '
+            + "\n  UNION ALL ".join(rows)
+            + f"\n) CROSS JOIN UNNEST(map_keys({values})) AS o ({attribute})\nWHERE {_PLACE_OF_MARK} <> ''"
+        )
+
+
+_PLACE_OF_MARK = "'{the mark of this view}'"
+
+
+def digest_in(query: str) -> str | None:
+    """Return the digest that a stored query carries; None if no view of ours was stored."""
+    _, found, rest = query.partition("'" + MARK)
+    return rest.partition("'")[0] if found else None
+
+
+def _column(table: CatalogTable, name: str, wanted: str) -> str:
+    """Return a column as the views show it: null where the table has it not yet."""
+    quoted = _quoted(name)
+    has = table.columns.get(name)
+    if has is not None and athena_type(has) == wanted:
+        return quoted
+    return f"CAST({'NULL' if has is None else quoted} AS {wanted}) AS {quoted}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, names))
+
+
+def _path(attribute: str) -> str:
+    """Return the JSON path of a member, in the form that takes any name."""
+    escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
+    return f'$["{escaped}"]'
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,46 @@
+"""The operator that says which helper views have to be written; Airflow's own Athena operator writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.exceptions import TableMissingError
+from ddb_export.operators.base import LakeOperator
+from ddb_export.pipeline.views import views_to_write
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PlanViewsOperator(LakeOperator):
+    """Returns the statements of the helper views whose text is not what stands in the catalog, for mapping.
+
+    No statement, no query: a run that changes neither columns nor the base asks Athena nothing.
+
+    :param table: name or ARN of the DynamoDB table, whose key attributes tell items apart.
+    :param database: Glue database of tables and views.
+    """
+
+    template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "database")
+    ui_color = "#6baed6"
+
+    def __init__(self, *, table: str, database: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.database = database
+
+    def execute(self, context: Context) -> list[str]:
+        """Compare, and return what to write.
+
+        :raises PublishError: something else has the name of a view.
+        """
+        try:
+            keys = self.hook.dynamodb.key_attributes(self.table)
+        except TableMissingError:
+            self.log.info("%s is gone; its views stay as they are", self.table)
+            return []
+        views = views_to_write(self.ledger, keys, self.hook.glue, self.database)
+        for view in views:
+            self.log.info("view %s.%s is new, or its text has changed", view.database, view.name)
+        return [view.statement for view in views]

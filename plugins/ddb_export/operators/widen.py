@@ -1,0 +1,120 @@
+"""The operator that gives published columns wider types: because a person asks for it, or because the table's policy says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ddb_export.domain.cost import money, prices_of, usd
+from ddb_export.domain.widening import budget_error, estimate_widening
+from ddb_export.domain.wider_columns import Wish
+from ddb_export.operators.contracted import ContractedOperator
+from ddb_export.operators.runs import is_true
+from ddb_export.pipeline.widening import TableWidening, WideningPlan, change_words
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+BY_REQUEST = "by_request"
+AUTOMATIC = "automatic"
+
+
+class WidenColumnsOperator(ContractedOperator):
+    """Rewrites the partitions whose columns are too narrow for what they should hold, and switches readers to them.
+
+    Without a request, and unless the policy is ``automatic``, it is skipped; so it is where nothing is too narrow. A switch that someone began
+    is finished in any case, and a widening that was begun before goes on first. What would cost more than the budget fails a run that asks for it, and only warns one that does not.
+
+    Returns a flat object: ``widening, changes, partitions, files, bytes, usd, schema_version``; ``changes`` in words, ``usd`` as text.
+
+    :param widen: whether a person asks for it; ``"true"`` and ``"True"`` count. Templated, like ``dry_run_only``.
+    :param policy: ``by_request`` or ``automatic``.
+    :param budget: most that the run may be estimated to cost, in USD as text; None for no limit.
+    :param prices: prices that replace those which this package knows, by name, in USD as text.
+    :param dry_run_only: say what would be done; write nothing.
+    """
+
+    template_fields: Sequence[str] = (*ContractedOperator.template_fields, "widen", "dry_run_only")
+    ui_color = "#4292c6"
+
+    def __init__(
+        self,
+        *,
+        widen: bool | str = False,
+        policy: str = BY_REQUEST,
+        budget: str | None = None,
+        prices: Mapping[str, str] | None = None,
+        dry_run_only: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.widen = widen
+        self.policy = policy
+        self.budget = budget
+        self.prices = dict(prices or {})
+        self.dry_run_only = dry_run_only
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Plan, compare with the budget, and widen.
+
+        :raises BudgetError: a person asks for it, and it would cost more than the budget allows.
+        :raises VerificationError: raw files that are needed are gone. :raises PublishError: Glue refused.
+        """
+        asked = is_true(self.widen)
+        widening = TableWidening(self.work, self.hook.glue)
+        if not is_true(self.dry_run_only):
+            widening.finish_switch(_now)
+        if not asked and self.policy != AUTOMATIC:
+            raise AirflowSkipException("nobody asks for wider columns: neither the param widen nor the policy widening")
+        owner = self.ledger.read().owner
+        if owner is None:
+            raise AirflowSkipException("there is no ledger yet, so there is nothing to widen")
+        plan = widening.plan(Wish(), _now())
+        if plan.is_empty:
+            raise AirflowSkipException("no column is too narrow for what it should hold")
+        summary = self._summary(plan, owner.table_arn)
+        self._require_within_budget(plan, owner.table_arn, asked=asked)
+        if is_true(self.dry_run_only):
+            raise AirflowSkipException("dry run, as dry_run is true in the run's conf: nothing is rewritten")
+        done = widening.run(plan, _now, lambda what, number, of: self.log.info("%s: %s of %s", what, number, of))
+        self.log.info("widening %s is done; the columns have version %s", done.number, done.to_version)
+        return {**summary, "schema_version": done.to_version}
+
+    def _summary(self, plan: WideningPlan, arn: str) -> dict[str, Any]:
+        estimated = estimate_widening(plan.entries, prices_of(arn.split(":")[3], self.prices))
+        changes = change_words(plan.decision)
+        for line in (*changes, *estimated.basis):
+            self.log.info("%s", line)
+        self.log.info(
+            "%s partitions are rewritten from %s raw files, %s bytes; about %s",
+            estimated.partitions,
+            estimated.files,
+            estimated.bytes_read,
+            usd(estimated.usd),
+        )
+        return {
+            "widening": plan.widening.number,
+            "changes": "; ".join(changes),
+            "partitions": estimated.partitions,
+            "files": estimated.files,
+            "bytes": estimated.bytes_read,
+            "usd": f"{estimated.usd:f}",
+        }
+
+    def _require_within_budget(self, plan: WideningPlan, arn: str, *, asked: bool) -> None:
+        if plan.under_way or self.budget is None:
+            return
+        estimated = estimate_widening(plan.entries, prices_of(arn.split(":")[3], self.prices))
+        error = budget_error(self.lake_name, estimated, money(self.budget, "budget"))
+        if error and asked:
+            raise error
+        if error:
+            self.log.warning("%s", error)
+            raise AirflowSkipException("it would cost more than the budget allows; see the warning above")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,99 @@
+"""Which helper views a table's lake should have now, and which of them have to be written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ddb_export.aws.glue_views import stored_table
+from ddb_export.domain.layout import glue_name
+from ddb_export.domain.ledger import Chain, ClaimKind
+from ddb_export.domain.views import CatalogTable, HelperViews, KeyColumn, LatestState, View, digest_in
+from ddb_export.exceptions import PublishError
+
+if TYPE_CHECKING:
+    from ddb_export.aws.glue import GlueGateway
+    from ddb_export.domain.layout import Lake
+    from ddb_export.pipeline.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("snapshots", "changes")
+"""What the views read."""
+
+
+def views_to_write(ledger: Ledger, key_attributes: Sequence[str], glue: GlueGateway, database: str) -> list[View]:
+    """Return the views whose text is not what stands in the catalog.
+
+    :param key_attributes: exact names of the DynamoDB table's key attributes.
+    :raises PublishError: something else has the name of a view.
+    """
+    lake = ledger.lake
+    columns = {column.attribute: column.name for column in ledger.read_schema().columns}
+    keys = [KeyColumn(columns[attribute], attribute) for attribute in key_attributes if attribute in columns]
+    if len(keys) < len(key_attributes):
+        log.warning("no views: not every key attribute has a column (%s)", ", ".join(key_attributes))
+        return []
+    name = glue_name(lake.name)
+    snapshots, changes = (_table(glue, lake, database, f"{name}_{output}") for output in OUTPUTS)
+    wanted = HelperViews(database, name, keys, snapshots, changes).views(latest_state(ledger.read(OUTPUTS)))
+    return [view for view in wanted if _must_be_written(view, glue)]
+
+
+def latest_state(chain: Chain) -> LatestState | None:
+    """Return what the latest state is made from: the newest full export up to which, and from which on, nothing is missing.
+
+    None while no full export of the chain is published.
+    """
+    base = chain.base
+    if base is None or base.export_time is None or chain.head is None:
+        return None
+    complete_to = _complete_to(chain, base.export_time)
+    fulls = [
+        entry.export_time
+        for entry in chain.verified_subjects.values()
+        if entry.kind is not ClaimKind.WINDOW
+        and entry.export_time is not None
+        and base.export_time <= entry.export_time <= (complete_to or chain.head)
+        and chain.is_published(entry, "snapshots")
+    ]
+    return LatestState(base.table_id, max(fulls), complete_to) if fulls else None
+
+
+def _complete_to(chain: Chain, base_time: datetime) -> datetime | None:
+    """Return where published changes begin to be incomplete, if later windows are published already."""
+    unpublished = [
+        max(entry.window.start, base_time)
+        for entry in chain.verified_subjects.values()
+        if entry.window
+        and entry.window.end > base_time
+        and entry.subject not in chain.superseded
+        and not chain.is_published(entry, "changes")
+    ]
+    head = chain.head
+    beyond = [head] if head and any(each.end > head for each in chain.verified_stretches) else []
+    return min([*unpublished, *beyond], default=None)
+
+
+def _table(glue: GlueGateway, lake: Lake, database: str, name: str) -> CatalogTable | None:
+    found = stored_table(glue, database, name)
+    return CatalogTable(name, found.columns) if found and found.made_for == lake.uri() else None
+
+
+def _must_be_written(view: View, glue: GlueGateway) -> bool:
+    if not view.fits:
+        log.warning("view %s.%s is left out: its text is longer than Athena takes", view.database, view.name)
+        return False
+    stored = stored_table(glue, view.database, view.name)
+    if stored is None:
+        return True
+    digest = digest_in(stored.view_query) if stored.view_query else None
+    if digest is None:
+        raise PublishError(
+            f"view {view.database}.{view.name}",
+            "something else has this name in the catalog, and is no view of ddb_export",
+            "drop or rename it, give this table another name in the configuration, or set views: false",
+        )
+    return digest != view.digest

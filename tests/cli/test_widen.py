@@ -1,0 +1,128 @@
+"""``ddb-export widen`` as a person runs it whose numbers have grown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ddb_export.cli import main
+from ddb_export.cli.widen import EMPTY_DOCUMENT
+from tests.pipeline.tables import BUCKET, LakeTable
+
+URI = f"s3://{BUCKET}/tables/orders"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def table(lab, account, aws, monkeypatch: pytest.MonkeyPatch) -> LakeTable:
+    """A base of integers, and a window with a fraction, a set inside of a map, and a text."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+    made = LakeTable(lab, account, aws)
+    made.put(1, "a", price={"N": "1"}, detail={"M": {}})
+    made.put(13, "b", price={"N": "2.25"}, detail={"M": {"tags": {"SS": ["x"]}}})
+    made.put(14, "c", price={"S": "free"})
+    made.until(60)
+    made.ledger.own(made.arn, made.now)
+    made.published(12)
+    made.published(12, 24)
+    return made
+
+
+@pytest.fixture
+def command(lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on the configured table; give the exit code and both streams."""
+
+    def run(name: str, *arguments: str, more: str = "") -> tuple[int, str, str]:
+        lines = f"table: orders\nbucket: {BUCKET}\nprefix: tables\ndatabase: lake\nregion: us-east-1\n"
+        (tmp_path / "orders.yaml").write_text(f"{lines}schedule: '@daily'\nstart_date: 2026-01-01\n{more}\n")
+        code = main([name, "orders", "--tables", str(tmp_path), "--endpoint-url", lab.endpoint_url, *arguments])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_from_gaps_over_the_plan_to_wider_columns(table, command):
+    code, out, _ = command("gaps")
+    assert code == 0
+    assert "  overflow   price (column price, bigint): 1 of another type, 1 too wide; 20260301T1200Z-2" in out
+    assert out.endswith("next: ddb-export widen orders --plan says what columns that hold it cost\n")
+    before = {each.key: each.etag for each in table.store.list_objects("")}
+    code, out, err = command("widen", "--plan")
+    assert (code, err) == (0, "")
+    assert out.startswith("orders: would be widened\n  column     price: bigint becomes decimal(38,2)\n")
+    assert "  rewrite    2 partitions from" in out
+    assert "raw files" in out
+    assert "detail: 1 with a set or binary inside; plain JSON has no sets" in out
+    assert "price: 1 of another type; the column holds one type; --retype" in out
+    assert {each.key: each.etag for each in table.store.list_objects("")} == before
+    code, out, err = command("widen")
+    assert (code, err) == (0, "")
+    assert out.startswith("orders: widened, columns of version 2\n")
+    assert table.query("SELECT CAST(price AS varchar) FROM orders_changes WHERE pk = 'b'") == [["2.25"]]
+    code, out, _ = command("widen")
+    assert code == 0
+    assert out.startswith("orders: nothing to widen\n  stays      ")
+
+
+def test_json_has_every_key(table, command):
+    code, out, _ = command("widen", "--plan", "--json")
+    document = json.loads(out)
+    assert (code, set(document)) == (0, set(EMPTY_DOCUMENT))
+    assert document["changes"] == [
+        {"column": "price", "attribute": "price", "from": "bigint", "to": "decimal(38,2)"},
+    ]
+    assert (document["partitions"], document["planned_only"], document["scanned"]) == (2, True, 0)
+    assert float(document["usd"]) > 0
+    code, out, _ = command("widen", "--json")
+    document = json.loads(out)
+    assert (code, set(document)) == (0, set(EMPTY_DOCUMENT))
+    assert (document["state"], document["schema_version"]) == ("done", 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--retype",), 2, "--retype: it names no column"),
+        (("--column", "prize"), 2, "column prize: neither a column nor an attribute that overflowed. Remedy: see"),
+    ],
+)
+def test_mistakes_are_one_line(table, command, arguments, code, words):
+    found, out, err = command("widen", *arguments)
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_no_ledger_ends_with_3(table, lab, capsys):
+    arguments = ["--region", "us-east-1", "--endpoint-url", lab.endpoint_url]
+    assert main(["widen", f"s3://{BUCKET}/tables/nothing", "--plan", *arguments]) == 3
+    assert "there is no ledger" in capsys.readouterr().err
+
+
+def test_dearer_than_the_budget_is_refused(table, command):
+    assert command("widen", "--plan", more="budget: {run: 0}")[0] == 0
+    code, _, err = command("widen", more="budget: {run: 0}")
+    assert code == 1
+    assert "more than the budget of 0.00 USD a run. Remedy: set budget.run" in err
+    assert table.ledger.read_schema().version == 1
+
+
+def test_without_the_yaml_there_is_a_plan_only(table, lab, capsys):
+    arguments = ["widen", URI, "--region", "us-east-1", "--endpoint-url", lab.endpoint_url]
+    assert main(arguments) == 2
+    assert "needs the contract of the table's YAML" in capsys.readouterr().err
+    assert main([*arguments, "--plan"]) == 0
+
+
+def test_a_contract_that_contradicts_what_is_published_is_carried_out(table, command):
+    contract = "contract: {columns: {price: {type: string}}}"
+    code, out, _ = command("widen", more=contract)
+    assert code == 0
+    assert "  column     price: bigint becomes string\n" in out
+    assert table.query("SELECT pk, price FROM orders_snapshots") == [["a", "1"]]
+    assert table.query("SELECT pk, price FROM orders_changes ORDER BY pk") == [["b", "2.25"], ["c", None]]
+    assert command("widen", more=contract)[1].startswith("orders: nothing to widen")

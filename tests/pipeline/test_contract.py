@@ -1,0 +1,198 @@
+"""Contracts from the table to Athena: what is dropped or hashed is in no file, counts add up, contradictions are refused."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ddb_export.domain.contract import ColumnRule, Contract, OnViolation
+from ddb_export.exceptions import ConfigurationError, ConversionError
+from ddb_export.pipeline.conversion import Generation
+from ddb_export.pipeline.tasks import TableWork
+from local_aws.client import Lab
+from tests.pipeline.tables import LakeTable
+
+KEY = b"the owner's key"
+SECRET, DROPPED = "jane@example.com", "4111-1111-1111"
+HASH = hmac.digest(KEY, b'{"S":"jane@example.com"}', "sha256").hex()
+RULES = (
+    ColumnRule("address", "struct<zipCode:string,floor:bigint>"),
+    ColumnRule("card", drop=True),
+    ColumnRule("email", hash=True),
+    ColumnRule("price", "decimal(10,2)", name="gross_price"),
+    ColumnRule("seen", "timestamp", "s"),
+)
+
+
+class ContractedTable(LakeTable):
+    """A table whose work follows a contract."""
+
+    contract: Contract = Contract(RULES, key=KEY)
+
+    @property
+    def work(self) -> TableWork:
+        """The steps of its exports, by the contract."""
+        return replace(super().work, contract=self.contract)
+
+
+@pytest.fixture
+def table(lab: Lab, account: str, aws: Callable[..., Any]) -> ContractedTable:
+    """Three items at hour 1, one of them odd; a change at hour 13."""
+    made = ContractedTable(lab, account, aws)
+    values: dict[str, Any] = {
+        "address": {"M": {"zipCode": {"S": "10115"}, "floor": {"N": "3"}}},
+        "card": {"S": DROPPED},
+        "email": {"S": SECRET},
+        "price": {"N": "12.5"},
+        "seen": {"N": "1767225600.25"},
+    }
+    made.put(1, "a", 1, **values)
+    made.put(1, "a", 2, **values)
+    made.put(2, "b", 1, **{**values, "price": {"S": "free"}, "email": {"N": "7"}})
+    made.put(13, "a", 1, **{**values, "price": {"N": "13"}})
+    made.until(49)
+    return made
+
+
+def visible(table: LakeTable) -> dict[str, bytes]:
+    """All objects but the raw exports and the ledger."""
+    root = table.ledger.lake.root
+    keys = [each.key for each in table.store.list_objects(f"{root}/")]
+    inside = ("raw/", "ledger/")
+    return {
+        key: table.store.read(key).content
+        for key in keys
+        if not key.startswith(tuple(f"{root}/{each}" for each in inside))
+    }
+
+
+def test_from_the_table_to_athena(table: ContractedTable) -> None:
+    base, changes = table.published(12), table.published(12, 24)
+    assert (base.rows, changes.rows) == (3, 1)
+    rows = table.query(
+        "SELECT sk, email, gross_price, address.zipcode, address.floor, CAST(seen AS varchar), _overflow FROM orders_snapshots ORDER BY pk, sk"
+    )
+    assert [row[:5] for row in rows[:2]] == [[sk, HASH, "12.50", "10115", "3"] for sk in ("1", "2")]
+    assert str(rows[0][5]).startswith("2026-01-01 00:00:00.25")
+    assert rows[2][6] == '{"price":{"S":"free"}}'
+    ((old_image,),) = table.query("SELECT _old_image FROM orders_changes")
+    assert HASH in str(old_image)
+    files = visible(table)
+    assert len(files) >= 4
+    for key, content in files.items():
+        assert not [each for each in (SECRET, DROPPED) if each.encode() in content], key
+    assert not [each for each in (SECRET, DROPPED) if each in str(old_image)]
+    columns = {each["Name"]: each["Type"] for each in _glue_columns(table)}
+    assert "card" not in columns
+    assert (columns["address"], columns["seen"]) == ("struct<zipcode:string,floor:bigint>", "timestamp")
+    assert {name for reasons in (base.overflowed or {}).values() for name in reasons} == {"other_type"}
+
+
+def _glue_columns(table: LakeTable) -> list[dict[str, str]]:
+    found = table.aws("glue").get_table(DatabaseName="lake", Name="orders_snapshots")["Table"]
+    columns: list[dict[str, str]] = found["StorageDescriptor"]["Columns"]
+    return columns
+
+
+def test_what_is_quarantined_counts_and_may_be_too_much(table: ContractedTable) -> None:
+    table.contract = Contract(RULES, on_violation=OnViolation.QUARANTINE, quarantine_limit="33%", key=KEY)
+    entry = table.verified(12)
+    groups = table.converted(entry)
+    with pytest.raises(ConversionError) as caught:
+        table.publish(entry, groups)
+    assert str(caught.value) == (
+        f"export {entry.export}: 1 of 3 lines were quarantined, more than contract.quarantine_limit (33%) allows; nothing was published."
+        " Remedy: look at the reasons in quarantine/; then mend the writer and export again, or raise the limit and clear the task"
+    )
+    assert not any(key.endswith("_live.json") for key in visible(table))
+    assert table.aws("glue").get_tables(DatabaseName="lake")["TableList"] == []
+    table.contract = replace(table.contract, quarantine_limit="34%")
+    published = table.publish(entry, groups)
+    assert (published.rows, published.quarantined, entry.item_count) == (2, 1, 3)
+    (quarantined,) = (content for key, content in visible(table).items() if "/quarantine/" in key)
+    found = [each in quarantined for each in (b"sha256", b"attribute 'price'", b"free")]
+    assert found == [True, True, False]
+
+
+def test_what_does_not_fit_may_fail(table: ContractedTable) -> None:
+    table.contract = Contract(RULES, on_violation=OnViolation.FAIL, key=KEY)
+    entry = table.verified(12)
+    with pytest.raises(
+        ConversionError, match=r"json\.gz, line \d: attribute 'price': the value does not fit the column gross_price"
+    ):
+        table.converted(entry)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            ColumnRule("n", "decimal(38,2)"),
+            (
+                "contract.columns.n: the attribute is published as column n bigint, and the contract says decimal(38,2). Remedy: rewrite what is"
+                " published with ddb-export widen (its --plan says what it costs), or declare what is published"
+            ),
+        ),
+        (
+            ColumnRule("n", hash=True),
+            (
+                "contract.columns.n: the attribute is published as column n bigint, and hash: true makes it string. Remedy: rewrite what is"
+                " published with ddb-export widen (its --plan says what it costs), or declare what is published"
+            ),
+        ),
+        (
+            ColumnRule("n", name="number"),
+            (
+                "contract.columns.n.name: the attribute is published as column n, and a published column keeps its name. Remedy: write name: n,"
+                " or leave it out; to give the data another name, make a view"
+            ),
+        ),
+        (
+            ColumnRule("m", name="n"),
+            "contract.columns.m.name: the column n is published, and holds the attribute 'n'. Remedy: give it another name",
+        ),
+    ],
+)
+def test_a_contract_against_a_published_column_is_refused(
+    lab: Lab, account: str, aws: Callable[..., Any], rule: ColumnRule, message: str
+) -> None:
+    table = ContractedTable(lab, account, aws)
+    table.put(1, "a", 1, n={"N": "1"})
+    table.put(13, "a", 1, n={"N": "2"})
+    table.until(49)
+    table.contract = Contract()
+    table.published(12)
+    table.contract = Contract((rule,), key=KEY)
+    entry = table.verified(12, 24)
+    with pytest.raises(ConfigurationError) as caught:
+        table.converted(entry)
+    assert str(caught.value) == message
+    table.contract = Contract((ColumnRule("n", "bigint"), ColumnRule("m", name="other")))
+    assert table.publish(entry, table.converted(entry)).rows == 1
+
+
+def test_a_contract_that_came_later_makes_another_generation_and_so_does_another_key(table: ContractedTable) -> None:
+    table.contract = Contract((ColumnRule("price", "decimal(10,2)"),))
+    first = table.published(12)
+    entry = table.verified(12)
+    names = {first.generation}
+    for contract in (Contract(RULES[1:3], key=KEY), Contract(RULES[1:3], key=b"another")):
+        table.contract = contract
+        published = table.publish(entry, table.converted(entry))
+        assert published.export == first.export
+        names.add(published.generation)
+        live = table.store.read(table.ledger.lake.key(f"{published.partition}/_live.json")).content
+        assert [each.encode() in live for each in (published.generation, contract.fingerprint)] == [True, True]
+    assert len(names) == 3
+
+
+def test_without_a_contract_generations_are_named_as_ever() -> None:
+    from ddb_export.domain.schema import SchemaDocument
+
+    plain = Generation("arn", "snapshots/export_time=x", SchemaDocument())
+    assert plain.converter_version == "2"
+    assert replace(plain, contract=Contract(column_limit=5, quarantine_limit="0")).name == plain.name
