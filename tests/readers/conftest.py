@@ -1,4 +1,4 @@
-"""One lake for all readers: making it takes longer than reading it."""
+"""One lake for all readers, forgotten before another test makes its bucket: making it takes longer than reading it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import REGION
 from tests.readers.lake import ReadersLake, make_lake
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lake(lab: Lab, boto3_session: Any) -> Iterator[ReadersLake]:
     """The lake, in an account of its own."""
     account = f"{random.randrange(10**11, 10**12)}"
@@ -34,7 +34,7 @@ def lake(lab: Lab, boto3_session: Any) -> Iterator[ReadersLake]:
     lab.reset(account)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def copies(lake: ReadersLake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Local copies of the files, by the location of their partition in Glue."""
     return lake.download(tmp_path_factory.mktemp("lake"))
