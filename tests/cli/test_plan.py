@@ -241,13 +241,13 @@ def test_recovery_that_is_off(table, plan, aws):
 @pytest.mark.scenario("F10")
 def test_recovery_that_has_passed_a_hole(table, plan):
     with_chain(table)
-    table.until(40 * 24)
+    table.until(40 * 24 + 1)
     code, out, err = plan("orders")
     assert code == 1
     assert (
         "\n  deadline     PASSED: recovery begins after 2026-03-02T00:00:00Z, up to which the data is complete\n" in out
     )
-    assert "window [2026-03-02T00:00:00Z, 2026-03-06T00:00:00Z)" in err
+    assert "window [2026-03-02T00:00:00Z, 2026-03-07T00:00:00Z)" in err
     code, out, _ = plan("orders", on_chain_end="new_base")
     assert code == 0
     assert "\n  export       base         2026-04-10T00:00:00Z " in out
