@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ddb_export.exceptions import ExportFailedError
+from ddb_export.exceptions import ExportFailedError, TableIdentityError
 from tests.model.machine import TableLife
-from tests.model.workers import Death
+from tests.model.workers import Death, Fault
 from tests.model.world import Damage, Ending, Fate, utc
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -54,4 +54,29 @@ def test_a_run_that_stands_still_at_any_call_until_the_others_next_attempt_has_e
     life.promises_hold()
     errors = [error for run in life.runs[-2:] for _, error in run.errors]
     assert {type(error) for error in errors} <= {ExportFailedError, Death}
+    life.teardown()
+
+
+@pytest.mark.scenario("F4", "F13")
+def test_a_full_export_that_was_planned_for_a_table_that_is_gone_is_not_made_of_the_next_one():
+    life = TableLife()
+    life.begin(
+        start=utc(2026, 3, 27),
+        schedule=("0 0 * * *", "UTC"),
+        catchup=False,
+        on_chain_end="new_base",
+        level="bytes",
+        days=2,
+        retries=0,
+    )
+    life.scheduled_run(faults={}, patient=True)
+    life.manual_run(wish="full_export", back=0, length=1, minutes=0, faults={23: Fault.DIES_BEFORE}, patient=False)
+    wanted = life.runs[-1]
+    life.disaster("table again")
+    life.outage(days=2)
+    life.scheduled_run(faults={}, patient=True)
+    life.promises_hold()
+    life.run_is_cleared(back=life.runs[::-1].index(wanted), from_hand_over=False, faults={})
+    life.promises_hold()
+    assert TableIdentityError in {type(error) for _, error in wanted.errors}
     life.teardown()

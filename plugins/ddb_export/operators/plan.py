@@ -138,7 +138,8 @@ class PlanExportsOperator(ContractedOperator):
         kept = self._kept_plan(context)
         if kept and not is_true(self.dry_run_only):
             self.log.info("plan of an earlier try of this run is done again; nothing that exists is exported twice")
-            run = replay_run(self.hook.dynamodb, self.ledger, self.table, Plan.from_json(kept))
+            made_for = kept.get("table_id")
+            run = replay_run(self.hook.dynamodb, self.ledger, self.table, Plan.from_json(kept), made_for)
             self._require_first_run(context, run)
             try:
                 return self._hand_over(context, run)
@@ -158,7 +159,9 @@ class PlanExportsOperator(ContractedOperator):
             require_within_month(estimated, self._budget, spent, f"run {context['dag_run'].run_id}")
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
-            remember(context, PLAN_KEY, {**run.plan.to_json(), "run_kind": str(run_kind(context))})
+            made_for = run.identity.table_id
+            document = {**run.plan.to_json(), "run_kind": str(run_kind(context)), "table_id": made_for}
+            remember(context, PLAN_KEY, document)
             try:
                 return self._hand_over(context, run)
             except ClaimConflictError as error:

@@ -24,7 +24,7 @@ from ddb_export.domain.planning import (
 )
 from ddb_export.domain.utc import iso
 from ddb_export.domain.window import Stretch
-from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError
+from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError, TableIdentityError
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.ledger import Ledger, Wanted
 
@@ -93,13 +93,23 @@ def plan_run(
     return PlannedRun(decided, identity, chain, recovery, now)
 
 
-def replay_run(dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan) -> PlannedRun:
+def replay_run(
+    dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan, table_id: str | None = None
+) -> PlannedRun:
     """Return a plan that an earlier try of the run made, with the world as it is now; nothing is decided anew.
 
     :param kept: the plan. What it names is claimed, so that recovery may have passed it meanwhile.
+    :param table_id: TableId of the table that it was made for; None if that was not kept.
     :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
+    :raises TableIdentityError: the plan was made for a table that is gone.
     """
     identity, recovery, now, chain = _look(dynamodb, ledger, table)
+    if table_id is not None and table_id != identity.table_id:
+        raise TableIdentityError(
+            f"plan of this run for {identity.table_arn}",
+            f"it was made for TableId {table_id}, and now there is {identity.table_id}: the table was deleted and created again",
+            "trigger a new run: what this one planned can be exported of no table any more",
+        )
     return PlannedRun(kept, identity, chain, recovery, now)
 
 
