@@ -24,7 +24,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples constraints clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples runbook constraints clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -92,6 +92,9 @@ scenarios: python ## Write docs/failures.md from the tests' markers.
 
 examples: venv ## Write the tables of docs/items-to-columns.md anew.
 	@PYTHONPATH=. $(VENV)/bin/python scripts/examples.py
+
+runbook: venv ## Write the tables of docs/runbook.md from the code.
+	@PYTHONPATH=. $(VENV)/bin/python scripts/runbook.py
 
 constraints: ## Write constraints/ anew with the newest versions (needs uv).
 	@scripts/lock.sh $(ARGS)

@@ -24,6 +24,8 @@ IDENTIFYING = frozenset(
         "S3Bucket",
         "S3Prefix",
         "S3BucketOwner",
+        "RoleArn",
+        "ExternalId",
         "ExportType",
         "ExportTime",
         "ExportFormat",

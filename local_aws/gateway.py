@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local_aws import hooks, s3_rules
+from local_aws import hooks, s3_rules, sts_rules
 from local_aws.api_call import ApiCall, identify
 from local_aws.clock import SECOND
 from local_aws.control import Control, ControlRequest
@@ -90,7 +90,7 @@ class Gateway:
             return service_error(call.service, code, message, status, json_protocol=call.json_protocol)
         if call.service == "s3" and (denied := s3_rules.wrong_owner(call, headers)):
             return denied
-        return self._answering_fault(call)
+        return sts_rules.refused_role(call) or self._answering_fault(call)
 
     def _denial(self, call: ApiCall) -> str | None:
         """What the call may not do and why not, in IAM's words; None if it may."""

@@ -31,6 +31,7 @@ _S3 = "ministack.services.s3"
 _KMS = "ministack.services.kms"
 _GLUE = "ministack.services.glue"
 _ATHENA = "ministack.services.athena"
+_IAM = "ministack.services.iam"
 _RESPONSES = "ministack.core.responses"
 _ROUTER = "ministack.core.router"
 _ACTIONS = "ministack.core.iam_actions"
@@ -75,6 +76,7 @@ HOOKS: tuple[Hook, ...] = (
         " access_point_region, access_point)",
     ),
     Hook(_S3, "_bucket_owner_account", "(name)"),
+    Hook(_S3, "bucket_region", "(name)"),
     Hook(_S3, "_parse_bucket_key", "(path, headers)"),
     Hook(_KMS, "_resolve_key", "(key_id_or_arn)"),
     # The catalog and the queries: local_aws/glue.py and local_aws/athena put their operations in front.
@@ -97,6 +99,8 @@ HOOKS: tuple[Hook, ...] = (
     Hook(_RESPONSES, "json_response", "(data, status, content_type)"),
     Hook(_RESPONSES, "error_response_json", "(code, message, status, extra, message_key, content_type)"),
     Hook(_RESPONSES, "AccountScopedDict", "class with _data"),
+    # Roles, whose trust policies the lab reads.
+    Hook(_IAM, "_roles", "AccountScopedDict"),
     Hook(_RESPONSES, "AccountRegionScopedDict", "class with _data"),
     Hook(_ROUTER, "detect_service", "(method, path, headers, query_params)"),
     Hook(_ROUTER, "extract_access_key_id", "(headers, query_params)"),
@@ -134,6 +138,11 @@ def kms() -> Any:
 def athena() -> Any:
     """``ministack.services.athena``."""
     return module(_ATHENA)
+
+
+def iam() -> Any:
+    """``ministack.services.iam``."""
+    return module(_IAM)
 
 
 def responses() -> Any:

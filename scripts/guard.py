@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 AIRFLOW = "tests/airflow/"
 AWS = "tests/aws/"
+CLI = "tests/cli/"
+CONVERSION = "tests/conversion/"
 DOMAIN = "tests/domain/"
 PIPELINE = "tests/pipeline/"
 

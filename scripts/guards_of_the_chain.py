@@ -199,8 +199,28 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
     off(
         "no window is planned on the chain of another table",
         "domain/planning.py",
-        "if claim.table_id != identity.table_id:",
+        "if claim.table_id != rules.identity.table_id:",
         f"{DOMAIN}test_planning.py::test_another_table_of_the_same_name_is_refused_until_a_new_base",
+    ),
+    off(
+        "no run follows on a chain under another filter",
+        "domain/planning.py",
+        "if rules.filter_changed:",
+        f"{DOMAIN}test_planning_filter.py::test_no_run_follows_under_another_filter",
+    ),
+    Guard(
+        "no window under another filter lies behind a new base",
+        "domain/planning.py",
+        "rules.first_restorable(), *rules.ends_under_another_filter())",
+        "rules.first_restorable())",
+        (f"{DOMAIN}test_planning_filter.py::test_a_new_base_stands_behind_every_window_under_the_other_filter",),
+    ),
+    Guard(
+        "nothing is claimed on a chain under another filter",
+        "domain/ledger.py",
+        "self._refuse_other_filter(kind, request, table_id)",
+        "pass",
+        (f"{DOMAIN}test_planning_filter.py::test_a_base_keeps_its_filter_once_windows_were_claimed_behind_it",),
     ),
     off(
         "no window is claimed on the chain of another table",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.guard import AWS, PIPELINE, Guard, off
+from scripts.guard import AWS, CLI, DOMAIN, PIPELINE, Guard, off
 
 GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
     # ------------------------------------------------------------------------------------ only verified data is seen
@@ -73,6 +73,13 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
         '("ExportViewType", request.view, description.view),',
         "",
         (f"{PIPELINE}test_verification.py::TestExpectation::test_each_point_is_compared",),
+    ),
+    Guard(
+        "verification: the export has the filter that was asked for",
+        "domain/agreement.py",
+        '("FilterSpecification", request.export_filter, description.export_filter),',
+        "",
+        (f"{PIPELINE}test_filtered_exports.py::test_an_export_under_another_filter_is_not_taken",),
     ),
     off(
         "verification: only a COMPLETED export",
@@ -177,6 +184,51 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
         "pipeline/tasks.py",
         "if self._types_changed(generation.schema):",
         f"{PIPELINE}test_widening.py::test_columns_that_are_widened_while_an_export_is_published_are_its_columns_in_the_end",
+    ),
+    # ------------------------------------------------------------------------- raw data goes only when nothing needs it
+    Guard(
+        "raw data of what is not published stays",
+        "domain/retention.py",
+        "missing = [output for output in typed if not self.chain.is_published(each, output)]",
+        "missing: list[str] = []",
+        (f"{CLI}test_lifecycle.py::test_what_is_needed_stays_and_the_reason_is_named",),
+    ),
+    Guard(
+        "raw data of the base of the live chain stays",
+        "domain/retention.py",
+        "is_base = entry.subject == self.chain.base.subject",
+        "is_base = False",
+        (f"{CLI}test_lifecycle.py::test_a_plan_changes_nothing_and_what_it_says_is_done",),
+    ),
+    Guard(
+        "raw data that published files do not stand for stays",
+        "pipeline/retention.py",
+        'if is_whole(self._store, self._lake, {**live, "partition": evidence.partition}, entry):',
+        "if True:",
+        (f"{CLI}test_lifecycle.py::test_what_is_needed_stays_and_the_reason_is_named",),
+    ),
+    Guard(
+        "a widening and a removal of raw data see each other",
+        "pipeline/widening.py",
+        "self._require_raw_still(widening, plan.entries)",
+        "pass",
+        (f"{CLI}test_lifecycle.py::test_a_widening_that_begins_meanwhile_and_a_removal_see_each_other",),
+    ),
+    Guard(
+        "an output that is configured later is not asked of removed raw data",
+        "pipeline/ledger_reading.py",
+        "return found.union(pair for pair in unknown if pair[1] in removed)",
+        "return found",
+        (f"{CLI}test_lifecycle.py::test_everything_else_knows_what_was_removed",),
+    ),
+    Guard(
+        "the lifecycle rules of others stay",
+        "domain/retention.py",
+        "return [*(_with_filter(each) for each in others), dict(rule)]",
+        "return [dict(rule)]",
+        (
+            f"{DOMAIN}test_retention.py::test_rules_of_others_stay_and_an_old_form_becomes_what_s3_takes_beside_a_filter",
+        ),
     ),
     # --------------------------------------------------------------------------------------------- again is the same
     Guard(

@@ -53,13 +53,17 @@ class Destination:
             self._check_key(self.kms_key)
 
     def _check_key(self, key: str) -> None:
-        arn = re.match(r"^arn:aws[a-z-]*:kms:([a-z0-9-]+):", key)
-        if arn and arn.group(1) != self.region:
+        arn = re.match(r"^arn:aws[a-z-]*:kms:([a-z0-9-]+):([0-9]{12}):", key)
+        # S3 user guide, "Specifying server-side encryption with AWS KMS": the key is in the bucket's region.
+        owner = hooks.s3()._bucket_owner_account(self.bucket)
+        with hooks.responses().request_scope(owner, self.region):
+            region = hooks.s3().bucket_region(self.bucket)
+        if arn and arn.group(1) != region:
             raise ExportFailureError("KmsNotFoundException", f"Invalid arn {arn.group(1)}")
-        with hooks.responses().request_scope(self.account, self.region):
+        with hooks.responses().request_scope(arn.group(2) if arn else self.account, region):
             found = hooks.kms()._resolve_key(key)
         if found is None:
-            shown = key if arn else f"arn:aws:kms:{self.region}:{self.account}:key/{key}"
+            shown = key if arn else f"arn:aws:kms:{region}:{self.account}:key/{key}"
             raise ExportFailureError("KmsNotFoundException", f"Key '{shown}' does not exist")
 
     async def put(self, key: str, body: bytes) -> None:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from local_aws import hooks
 from local_aws.clock import SECOND
 from local_aws.tables import ApiError
 
@@ -30,6 +31,8 @@ _ENUMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ExportType", (FULL, INCREMENTAL)),
     ("S3SseAlgorithm", ("AES256", "KMS")),
 )
+EXPRESSIONS = ("FilterExpression", "ProjectionExpression", "KeyConditionExpression")
+_PLACEHOLDER = re.compile(r"[#:][A-Za-z0-9_]+")
 VIEW_TYPES = ("NEW_IMAGE", NEW_AND_OLD_IMAGES)
 
 
@@ -146,9 +149,31 @@ def _check_couplings(data: dict[str, Any], specification: dict[str, Any] | None)
 
 def _check_filter(data: dict[str, Any]) -> None:
     filter_specification = data.get("FilterSpecification")
-    if filter_specification is not None and not any(
-        filter_specification.get(name)
-        for name in ("FilterExpression", "ProjectionExpression", "KeyConditionExpression")
-    ):
+    if filter_specification is not None and not any(filter_specification.get(name) for name in EXPRESSIONS):
         # ASSUMPTION: the text; that an empty structure is refused is from a probe.
         raise ApiError("ValidationException", "FilterSpecification must contain at least one expression")
+    if filter_specification is not None:
+        try:
+            _try_expressions(filter_specification)
+        except ValueError as error:
+            # ASSUMPTION: expressions are looked at when the export is asked for, with the errors of Scan and Query.
+            raise ApiError("ValidationException", str(error)) from error
+
+
+def _try_expressions(specification: dict[str, Any]) -> None:
+    """Let each expression work on an item without attributes; raises ValueError with the text that Scan would give."""
+    dynamodb = hooks.dynamodb()
+    names = specification.get("ExpressionAttributeNames") or {}
+    values = specification.get("ExpressionAttributeValues") or {}
+    texts = {name: specification[name] for name in EXPRESSIONS if specification.get(name)}
+    used = set(_PLACEHOLDER.findall(" ".join(texts.values())))
+    for kind, declared in (("Names", names), ("Values", values)):
+        if unused := sorted(set(declared) - used):
+            raise ValueError(
+                f"Value provided in ExpressionAttribute{kind} unused in expressions: keys: {{{unused[0]}}}"
+            )
+    for slot in ("KeyConditionExpression", "FilterExpression"):
+        if slot in texts:
+            dynamodb._evaluate_condition(texts[slot], {}, values, names, slot)
+    if "ProjectionExpression" in texts:
+        dynamodb._project_item({}, texts["ProjectionExpression"], names)

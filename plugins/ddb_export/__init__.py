@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ddb_export.config.loader import load_tables as load_tables
     from ddb_export.config.model import TableConfiguration as TableConfiguration
     from ddb_export.dag_factory import build_dag as build_dag
+    from ddb_export.dag_factory import export_params as export_params
+    from ddb_export.dag_factory import export_task_group as export_task_group
     from ddb_export.dag_factory import lake_asset as lake_asset
     from ddb_export.exceptions import BudgetError as BudgetError
     from ddb_export.exceptions import ClaimConflictError as ClaimConflictError
@@ -38,13 +40,16 @@ if TYPE_CHECKING:
     from ddb_export.exceptions import TableMissingError as TableMissingError
     from ddb_export.exceptions import UsageError as UsageError
     from ddb_export.exceptions import VerificationError as VerificationError
+    from ddb_export.freshness_dag import build_freshness_dag as build_freshness_dag
     from ddb_export.hooks.lake import LakeHook as LakeHook
     from ddb_export.links.export import DynamoDBExportLink as DynamoDBExportLink
     from ddb_export.operators.check import CheckPublishedOperator as CheckPublishedOperator
+    from ddb_export.operators.compact import CompactFilesOperator as CompactFilesOperator
     from ddb_export.operators.convert import ConvertDataFilesOperator as ConvertDataFilesOperator
     from ddb_export.operators.convert import MergeSchemaOperator as MergeSchemaOperator
     from ddb_export.operators.convert import ScanDataFilesOperator as ScanDataFilesOperator
     from ddb_export.operators.export import DynamoDBExportOperator as DynamoDBExportOperator
+    from ddb_export.operators.freshness import CheckFreshnessOperator as CheckFreshnessOperator
     from ddb_export.operators.hand_over import HandOverOperator as HandOverOperator
     from ddb_export.operators.plan import PlanExportsOperator as PlanExportsOperator
     from ddb_export.operators.preflight import PreflightOperator as PreflightOperator
@@ -60,7 +65,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
-    "ddb_export.dag_factory": ("build_dag", "lake_asset"),
+    "ddb_export.dag_factory": ("build_dag", "export_params", "export_task_group", "lake_asset"),
     "ddb_export.config.model": ("TableConfiguration",),
     "ddb_export.config.loader": ("load_tables",),
     "ddb_export.exceptions": (
@@ -88,6 +93,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "UsageError",
         "VerificationError",
     ),
+    "ddb_export.freshness_dag": ("build_freshness_dag",),
     "ddb_export.hooks.lake": ("LakeHook",),
     "ddb_export.links.export": ("DynamoDBExportLink",),
     "ddb_export.operators.check": ("CheckPublishedOperator",),
@@ -97,6 +103,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "ScanDataFilesOperator",
     ),
     "ddb_export.operators.export": ("DynamoDBExportOperator",),
+    "ddb_export.operators.freshness": ("CheckFreshnessOperator",),
     "ddb_export.operators.hand_over": ("HandOverOperator",),
     "ddb_export.operators.plan": ("PlanExportsOperator",),
     "ddb_export.operators.preflight": ("PreflightOperator",),
@@ -105,6 +112,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ddb_export.operators.verify": ("VerifyExportOperator",),
     "ddb_export.operators.raw_tables": ("RegisterRawExportsOperator",),
     "ddb_export.operators.views": ("PlanViewsOperator",),
+    "ddb_export.operators.compact": ("CompactFilesOperator",),
     "ddb_export.operators.widen": ("WidenColumnsOperator",),
     "ddb_export.sensors.export": ("DynamoDBExportSensor",),
     "ddb_export.triggers.export": ("DynamoDBExportTrigger",),

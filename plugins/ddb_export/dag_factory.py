@@ -13,11 +13,28 @@ end. Nothing here talks to AWS: a DAG file is parsed every few seconds.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, BaseOperator, CronDataIntervalTimetable, Param, TriggerRule, XComArg, task_group
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import (
+    DAG,
+    Asset,
+    BaseOperator,
+    CronDataIntervalTimetable,
+    CronTriggerTimetable,
+    Param,
+    TaskGroup,
+    TriggerRule,
+    XComArg,
+    task_group,
+)
 
+from ddb_export.exceptions import ConfigurationError, UsageError
+from ddb_export.notifiers.deadline import deadline_alerts
 from ddb_export.operators.check import CheckPublishedOperator
+from ddb_export.operators.compact import CompactFilesOperator
 from ddb_export.operators.convert import ConvertDataFilesOperator, MergeSchemaOperator, ScanDataFilesOperator
 from ddb_export.operators.export import DynamoDBExportOperator
 from ddb_export.operators.hand_over import HandOverOperator
@@ -50,17 +67,70 @@ def build_dag(table: TableConfiguration) -> DAG:
         is_paused_upon_creation=table.paused_at_creation,
         tags=["ddb_export", *table.tags],
         params=_params(),
+        deadline=deadline_alerts(table) or None,
         default_args=_default_args(table),
         description=f"Keeps {table.lake_uri} in step with the DynamoDB table {table.table_name}",
         doc_md=__doc__,
     ) as dag:
-        _add_tasks(table)
+        _add_tasks(table, _asked_by_params())
     return dag
 
 
 _POLL_SECONDS = 1
-_PLANNED_EXPORTS = "{{ ti.xcom_pull(task_ids='plan', key='exports') | tojson }}"
-"""What the plan task pushed, or null: an XComArg would fail, in Airflow's words, where the plan task did."""
+
+
+def export_task_group(
+    table: TableConfiguration | str, *, group_id: str | None = None, obeys_params: bool = False, **keys: Any
+) -> TaskGroup:
+    """Add all tasks of a table to the DAG that is being written, as one group beside its own tasks.
+
+    The group's last task, ``done``, succeeds where the table is in step; a task behind the group runs then. The DAG says when: of the keys
+    of the YAML, ``catchup``, ``tags`` and ``paused_at_creation`` are its matter.
+
+    :param table: what the user declared, or the table's name or ARN, with the other keys of the YAML as keywords. ``schedule``, ``timezone`` and
+        ``start_date`` are the DAG's then, if they are not given.
+    :param group_id: name of the group; by default the table's name, with ``_`` for what a group's name cannot hold.
+    :param obeys_params: whether runs by hand are told what to do by the DAG's params, which must have those of :func:`export_params`.
+    :raises ConfigurationError: a key is wrong, or the DAG's schedule gives no data intervals.
+    :raises RuntimeError: no DAG is being written.
+    """
+    declared_name = keys.get("name") or table.rpartition("/")[2] if isinstance(table, str) else table.name
+    with TaskGroup(group_id or re.sub(r"[^A-Za-z0-9_-]", "_", str(declared_name))) as group:
+        _require_data_intervals(group.dag)
+        declared = _declared(table, group.dag, keys)
+        group.default_args = {**group.default_args, **_default_args(declared)}
+        group.tooltip = f"Keeps {declared.lake_uri} in step with the DynamoDB table {declared.table_name}"
+        last = _add_tasks(declared, _asked_by_params() if obeys_params else {})
+        last >> EmptyOperator(task_id="done", trigger_rule=TriggerRule.NONE_FAILED)
+    return group
+
+
+def export_params() -> dict[str, Param]:
+    """Return the params by which a run by hand is told what to do, new ones with each call, for the DAG around a group that obeys them."""
+    return _params()
+
+
+def _require_data_intervals(dag: DAG) -> None:
+    if isinstance(dag.timetable, CronTriggerTimetable):
+        raise ConfigurationError(
+            f"DAG {dag.dag_id}",
+            "its schedule gives runs without data intervals, so they cover no time",
+            f"write schedule=CronDataIntervalTimetable({dag.timetable.expression!r}, timezone={str(dag.timetable.timezone)!r})",
+        )
+
+
+def _declared(table: TableConfiguration | str, dag: DAG, keys: Mapping[str, Any]) -> TableConfiguration:
+    """Return the declaration, with when windows are cut, and since when, from the DAG where no key says it."""
+    if not isinstance(table, str):
+        if keys:
+            raise UsageError("export_task_group", "it was given a declared table and keys", "give one of them")
+        return table
+    from ddb_export.config.model import TableConfiguration
+
+    of_dag: dict[str, Any] = {"schedule": None, "start_date": dag.start_date}
+    if isinstance(dag.timetable, CronDataIntervalTimetable):
+        of_dag |= {"schedule": dag.timetable.expression, "timezone": str(dag.timetable.timezone)}
+    return TableConfiguration.declare(table=table, **{**of_dag, **keys})
 
 
 def lake_asset(table: TableConfiguration) -> Asset:
@@ -102,6 +172,12 @@ def _params() -> dict[str, Param]:
             title="Widen columns",
             description="Rewrite older partitions so that columns hold what is in _overflow. DynamoDB bills nothing for it.",
         ),
+        "compact": Param(
+            default=False,
+            type="boolean",
+            title="Merge small files",
+            description="Merge the many small files of partitions into few large ones. DynamoDB bills nothing for it.",
+        ),
         "dry_run": Param(
             default=False,
             type="boolean",
@@ -132,16 +208,42 @@ def _default_args(table: TableConfiguration) -> dict[str, Any]:
         "bucket_owner": table.bucket_owner,
         "aws_conn_id": table.aws_conn_id,
         "region_name": table.region,
+        "role_arn": table.role_arn,
     }
     return {**arguments, "queue": table.queue} if table.queue else arguments
 
 
-def _add_tasks(table: TableConfiguration) -> None:
+def _asked_by_params() -> dict[str, Any]:
+    """Return the templates by which the plan task reads what a run by hand was told, and the widening task whether it was."""
+    return {
+        "start": "{{ params['from'] or '' }}",
+        "end": "{{ params['to'] or '' }}",
+        "re_export": "{{ params.re_export }}",
+        "full_export": "{{ params.full_export }}",
+        "new_base": "{{ params.new_base }}",
+        "dry_run_only": "{{ params.dry_run }}",
+        "widen": "{{ params.widen }}",
+        "compact": "{{ params.compact }}",
+    }
+
+
+def _planned_exports(plan: PlanExportsOperator) -> str:
+    """What the plan task pushed, or null: an XComArg would fail, in Airflow's words, where the plan task did."""
+    return f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}', key='exports') | tojson }}}}"
+
+
+def _add_tasks(table: TableConfiguration, asked: Mapping[str, Any]) -> list[BaseOperator]:
+    """Add a table's tasks.
+
+    :param asked: templates of what a run by hand is told; empty where nobody tells it anything.
+    :return: the last ones.
+    """
     exporting: dict[str, Any] = {
         "table": table.table,
         "export_view": table.export_view,
         "kms_key": table.kms_key,
         "settle": table.settle,
+        "export_filter": table.export_filter.to_json() if table.export_filter else None,
     }
     plan = PlanExportsOperator(
         task_id="plan",
@@ -155,13 +257,8 @@ def _add_tasks(table: TableConfiguration) -> None:
         month_budget=None if table.budget.month is None else f"{table.budget.month:f}",
         prices=table.own_prices,
         contract=table.contract.contract.to_json(),
-        start="{{ params['from'] or '' }}",
-        end="{{ params['to'] or '' }}",
-        re_export="{{ params.re_export }}",
-        full_export="{{ params.full_export }}",
-        new_base="{{ params.new_base }}",
-        dry_run_only="{{ params.dry_run }}",
         **exporting,
+        **{key: template for key, template in asked.items() if key not in ("widen", "compact")},
     )
     verify_base = _add_base(plan, table, exporting)
 
@@ -181,14 +278,14 @@ def _add_tasks(table: TableConfiguration) -> None:
     windows = window.expand_kwargs(plan.output)
     hand_over = HandOverOperator(
         task_id=HAND_OVER_TASK,
-        exports=_PLANNED_EXPORTS,
+        exports=_planned_exports(plan),
         outputs=table.outputs,
         file_groups=table.file_groups,
         trigger_rule=TriggerRule.ALL_DONE,
     )
     verify_base >> windows >> hand_over
     verify_base >> hand_over
-    _add_conversion(hand_over, table)
+    return _add_conversion(plan, hand_over, table, asked)
 
 
 def _add_base(plan: PlanExportsOperator, table: TableConfiguration, exporting: dict[str, Any]) -> VerifyExportOperator:
@@ -207,7 +304,9 @@ def _level(table: TableConfiguration) -> str:
     return VerificationLevel.MANIFEST if table.outputs == ("raw",) else VerificationLevel.BYTES
 
 
-def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> None:
+def _add_conversion(
+    plan: PlanExportsOperator, hand_over: HandOverOperator, table: TableConfiguration, asked: Mapping[str, Any]
+) -> list[BaseOperator]:
     contract = table.contract.contract.to_json()
     scan = ScanDataFilesOperator.partial(task_id="scan").expand_kwargs(hand_over.output)
     merge_schema = MergeSchemaOperator(
@@ -227,7 +326,7 @@ def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> N
     )
     check = CheckPublishedOperator(
         task_id="check",
-        exports=_PLANNED_EXPORTS,
+        exports=_planned_exports(plan),
         outputs=table.outputs,
         workgroup=table.athena.workgroup,
         output_location=table.athena_output_location,
@@ -235,35 +334,56 @@ def _add_conversion(hand_over: HandOverOperator, table: TableConfiguration) -> N
         trigger_rule=TriggerRule.ALL_DONE,
     )
     scan >> merge_schema
-    convert >> publish >> check >> _add_widening(table)
+    last: list[BaseOperator] = [_add_compaction(table, asked)]
+    convert >> publish >> check >> _add_widening(table, asked) >> last
     if "raw" in table.outputs:
         register_raw = RegisterRawExportsOperator(
-            task_id="register_raw", exports=_PLANNED_EXPORTS, database=table.database, trigger_rule=TriggerRule.ALL_DONE
+            task_id="register_raw",
+            exports=_planned_exports(plan),
+            database=table.database,
+            trigger_rule=TriggerRule.ALL_DONE,
         )
         hand_over >> register_raw >> check
     if table.views:
-        _add_views(publish, table)
+        last.append(_add_views(publish, table))
+    return last
 
 
-def _add_widening(table: TableConfiguration) -> WidenColumnsOperator:
+def _add_widening(table: TableConfiguration, asked: Mapping[str, Any]) -> WidenColumnsOperator:
     return WidenColumnsOperator(
         task_id="widen",
-        widen="{{ params.widen }}",
         policy=table.widening,
         budget=None if table.budget.run is None else f"{table.budget.run:f}",
         prices=table.own_prices,
         contract=table.contract.contract.to_json(),
-        dry_run_only="{{ params.dry_run }}",
         trigger_rule=TriggerRule.NONE_FAILED,
+        **{key: template for key, template in asked.items() if key in ("widen", "dry_run_only")},
     )
 
 
-def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> None:
-    # Loaded where it is asked for: it brings much with it, and every DAG file is parsed every few seconds.
-    from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+def _add_compaction(table: TableConfiguration, asked: Mapping[str, Any]) -> CompactFilesOperator:
+    return CompactFilesOperator(
+        task_id="compact",
+        policy=table.compaction.policy,
+        target_file_bytes=table.compaction.target_file_bytes,
+        budget=None if table.budget.run is None else f"{table.budget.run:f}",
+        prices=table.own_prices,
+        trigger_rule=TriggerRule.NONE_FAILED,
+        **{key: template for key, template in asked.items() if key in ("compact", "dry_run_only")},
+    )
 
-    plan_views = PlanViewsOperator(task_id="plan_views", table=table.table, database=table.database)
-    AthenaOperator.partial(
+
+def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> Any:
+    # Loaded where it is asked for: it brings much with it, and every DAG file is parsed every few seconds.
+    from ddb_export.operators.athena import AssumedRoleAthenaOperator
+
+    plan_views = PlanViewsOperator(
+        task_id="plan_views",
+        table=table.table,
+        database=table.database,
+        contract=table.contract.contract.to_json(),
+    )
+    views = AssumedRoleAthenaOperator.partial(
         task_id="views",
         database=table.database,
         output_location=table.athena_output_location,
@@ -271,3 +391,4 @@ def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> No
         sleep_time=_POLL_SECONDS,
     ).expand(query=plan_views.output)
     publish >> plan_views
+    return views

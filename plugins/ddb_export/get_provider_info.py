@@ -33,11 +33,13 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "ddb_export.operators.athena",
                     "ddb_export.operators.base",
                     "ddb_export.operators.check",
                     "ddb_export.operators.contracted",
                     "ddb_export.operators.convert",
                     "ddb_export.operators.export",
+                    "ddb_export.operators.freshness",
                     "ddb_export.operators.hand_over",
                     "ddb_export.operators.plan",
                     "ddb_export.operators.preflight",
@@ -45,6 +47,7 @@ def get_provider_info() -> dict[str, Any]:
                     "ddb_export.operators.raw_tables",
                     "ddb_export.operators.verify",
                     "ddb_export.operators.views",
+                    "ddb_export.operators.compact",
                     "ddb_export.operators.widen",
                 ],
             }
@@ -61,6 +64,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "ddb_export.hooks.assumed_role",
+                    "ddb_export.hooks.athena",
                     "ddb_export.hooks.lake",
                 ],
             }

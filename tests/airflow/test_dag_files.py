@@ -46,6 +46,7 @@ def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
     assert (dag.catchup, dag.max_active_runs) == (False, 1)
     assert sorted(dag.task_ids) == [
         "check",
+        "compact",
         "convert",
         "export_base",
         "hand_over",

@@ -23,7 +23,7 @@ def test_the_example_runs_and_returns_what_the_page_says(table, monkeypatch, tmp
     extra = {"region_name": "us-east-1", "endpoint_url": table.lab.endpoint_url}
     document = {"conn_type": "aws", "login": table.account, "password": "lab", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(document))
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
     file = tmp_path / "orders_changes.py"
     file.write_text(example.replace('"orders"', f'"{table.name}"').replace('"my-lake"', f'"{table.bucket}"'))
     dag = runpy.run_path(str(file))["export"].dag

@@ -42,7 +42,8 @@ def asked(table, sql: str) -> list[list[str | None]]:
 
 def test_views_are_written_once_and_show_the_latest_state(busy):
     m = busy.midnights
-    dag = busy.dag(views=True, glue={"partition_index": True})
+    contract = {"entities": {"attribute": "id", "tables": {"first": {"equals": "a"}}}}
+    dag = busy.dag(views=True, glue={"partition_index": True}, contract=contract)
     base = run_scheduled(dag, m[0], m[1])
     assert (base.state, base.failures) == ("success", [])
     assert base.states["views[0]"] == "success"
@@ -52,6 +53,11 @@ def test_views_are_written_once_and_show_the_latest_state(busy):
     assert (third.state, third.states["views"]) == ("success", "skipped")
     name = busy.name
     assert asked(busy, f"SELECT id, price FROM {name}_latest") == [["a", "2.0"]]
+    assert asked(busy, f"SELECT * FROM {name}_first_snapshots WHERE false") == []
+    assert asked(busy, f"SELECT id, price FROM {name}_first") == [["a", "2.0"]]
+    view = busy.aws("glue").get_table(DatabaseName="lake", Name=f"{name}_first_changes")["Table"]
+    columns = [each["Name"] for each in view["StorageDescriptor"]["Columns"]]
+    assert columns[6:] == ["id", "price", "dt", "export_window"], "only its own"
     assert asked(busy, f"SELECT id, _attribute, _value FROM {name}_overflow") == [["b", "note", '{"NULL":true}']]
     indexes = busy.aws("glue").get_partition_indexes(DatabaseName="lake", TableName=f"{name}_changes")
     assert [index["IndexName"] for index in indexes["PartitionIndexDescriptorList"]] == ["ddb_export"]

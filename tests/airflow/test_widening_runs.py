@@ -67,3 +67,17 @@ def test_policy_widens_by_itself_within_the_budget(growing, capsys):
     assert "more than the budget of 99999.00 USD a run" in capsys.readouterr().out
     cheap = run_manually(growing.dag(widening="automatic"))
     assert (cheap.state, cheap.states["widen"], price(growing)) == ("success", "success", "decimal(38,2)")
+
+
+def test_a_rule_of_the_contract_that_came_later_is_said_by_publish_and_carried_out_by_a_run_that_asks(growing, capsys):
+    m, contract = growing.midnights, {"columns": {"price": {"drop": True}}}
+    assert run_scheduled(growing.dag(), m[0], m[1]).state == "success"
+    capsys.readouterr()
+    assert run_scheduled(growing.dag(contract=contract), m[1], m[2]).state == "success"
+    said = f"older partitions of {growing.name} are still readable as they were made: price: plain, and the contract drops it"
+    assert capsys.readouterr().out.count(said) == 1
+    asked = run_manually(growing.dag(contract=contract), widen=True)
+    assert asked.state == "success"
+    assert "price: plain, and the contract drops it" in asked.xcom("widen")["changes"]
+    assert run_manually(growing.dag(contract=contract)).state == "success"
+    assert said not in capsys.readouterr().out.rpartition("is done; the columns have version")[2]

@@ -329,7 +329,8 @@ def test_help_and_local_verification_load_nothing_heavy():
 
 def test_commands_are_complete():
     assert [command.name for command in COMMANDS] == [
-        "verify", "convert", "gaps", "plan", "widen", "ledger", "init", "check", "policy", "doctor", "cost",
+        "verify", "convert", "status", "gaps", "plan", "widen", "compact", "prune", "ledger", "init", "check", "policy", "doctor",
+        "cost", "lifecycle",
     ]  # fmt: skip
     assert list(COMMANDS[0].empty_document) == VERIFY_KEYS
     assert list(COMMANDS[1].empty_document) == CONVERT_KEYS

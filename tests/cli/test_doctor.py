@@ -168,6 +168,37 @@ def test_permissions_by_simulation(ready, aws, doctor, monkeypatch, account):
     assert not any(each.startswith(("s3:", "dynamodb:", "athena:")) for each in denied)
 
 
+def test_what_the_policy_of_a_bucket_allows_counts_although_a_simulation_does_not_see_it(
+    ready, aws, doctor, monkeypatch
+):
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }
+    arn = aws("iam").create_role(RoleName="bare", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    asking = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}
+    aws("iam").put_role_policy(RoleName="bare", PolicyName="ask", PolicyDocument=json.dumps(asking))
+    session = aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
+    # The lab asks no policy of a bucket inside one account: every call is answered, and IAM's simulation denies all of it.
+    denied = {each["found"] for each in doctor()["findings"] if each["check"] == "permission"}
+    assert any("dynamodb:ExportTableToPointInTime" in each for each in denied)
+    seen = (
+        "s3:ListBucket on arn:aws:s3:::lake is",
+        "s3:GetObject on arn:aws:s3:::lake/tables/orders/raw/*",
+        "DescribeTable",
+    )
+    assert not any(part in each for part in seen for each in denied)
+
+
+def test_who_may_not_read_data_files_is_told(ready, doctor, lab, account):
+    lab.deny(account, "s3:GetObject arn:aws:s3:::lake/tables/orders/raw/*/data/*")
+    assert failed(doctor()) == ["permission"]
+    assert failed(doctor(outputs="[raw]")) == []
+
+
 def test_a_folder_is_no_configuration(lab, capsys):
     assert main(["doctor", "s3://lake/tables/orders", "--endpoint-url", lab.endpoint_url, "--json"]) == 2
     assert list(json.loads(capsys.readouterr().out)) == list(EMPTY_DOCUMENT)

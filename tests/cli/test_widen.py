@@ -10,6 +10,7 @@ import pytest
 
 from ddb_export.cli import main
 from ddb_export.cli.widen import EMPTY_DOCUMENT
+from ddb_export.pipeline.rebuild import rebuild_ledger
 from tests.pipeline.tables import BUCKET, LakeTable
 
 URI = f"s3://{BUCKET}/tables/orders"
@@ -49,7 +50,9 @@ def test_from_gaps_over_the_plan_to_wider_columns(table, command):
     code, out, _ = command("gaps")
     assert code == 0
     assert "  overflow   price (column price, bigint): 1 of another type, 1 too wide; 20260301T1200Z-2" in out
-    assert out.endswith("next: ddb-export widen orders --plan says what columns that hold it cost\n")
+    assert out.endswith(
+        "next: ddb-export widen orders --plan says what rewriting partitions changes, and what it costs\n"
+    )
     before = {each.key: each.etag for each in table.store.list_objects("")}
     code, out, err = command("widen", "--plan")
     assert (code, err) == (0, "")
@@ -126,3 +129,35 @@ def test_a_contract_that_contradicts_what_is_published_is_carried_out(table, com
     assert table.query("SELECT pk, price FROM orders_snapshots") == [["a", "1"]]
     assert table.query("SELECT pk, price FROM orders_changes ORDER BY pk") == [["b", "2.25"], ["c", None]]
     assert command("widen", more=contract)[1].startswith("orders: nothing to widen")
+
+
+def test_a_rule_of_the_contract_that_came_later_is_named_and_carried_out(table, command):
+    drop = "contract: {columns: {price: {drop: true}}}"
+    code, out, _ = command("gaps", more=drop)
+    assert (code, "  contract   price: plain, and the contract drops it; 2 exports, 20260301T1200Z-" in out) == (
+        0,
+        True,
+    )
+    document = json.loads(command("gaps", "--json", more=drop)[1])
+    assert [(each["attribute"], each["made"], each["contract"], each["exports"]) for each in document["contract"]] == [
+        ("price", "plain", "dropped", 2)
+    ]
+    code, out, _ = command("widen", "--plan", more=drop)
+    assert (code, "  column     price: plain, and the contract drops it; 2 partitions" in out) == (0, True)
+    assert "  rewrite    2 partitions from" in out
+    assert command("widen", more=drop)[0] == 0
+    assert table.query("SELECT count(*), count(price) FROM orders_changes") == [["2", "0"]]
+    assert "contract" not in command("gaps", more=drop)[1]
+    assert command("prune")[:2] == (0, "orders: no older generation\n")
+    code, out, _ = command("prune", "--hours", "0")
+    assert (code, out.startswith("orders: 2 older generations, ")) == (0, True)
+    document = json.loads(command("prune", "--delete", "--hours", "0", "--json")[1])
+    assert (document["deleted"], document["files"] > 1, len(document["generations"])) == (True, True, 2)
+    assert command("prune", "--hours", "0")[1] == "orders: no older generation\n"
+    assert command("prune", "--hours", "-1")[0] == 2
+    for each in list(table.store.list_objects(table.ledger.lake.ledger)):
+        table.store.delete(each.key)
+    rebuild_ledger(table.store, table.ledger.lake, table.now, apply=True, database="lake")
+    assert json.loads(command("gaps", "--json", more=drop)[1])["contract"] == []
+    (line,) = json.loads(command("gaps", "--json")[1])["contract"]
+    assert (line["made"], line["contract"]) == ("dropped", "plain")

@@ -13,6 +13,7 @@ from ddb_export.config.loader import load_tables
 from ddb_export.config.model import TableConfiguration
 from ddb_export.config.problems import InvalidFileError
 from ddb_export.domain.contract import NO_CONTRACT, ColumnRule, Contract, OnViolation
+from ddb_export.domain.entities import Entities, EntityMatch
 
 TABLE = """table: Orders
 bucket: my-lake
@@ -30,6 +31,7 @@ REQUIRED: dict[str, Any] = {
     "schedule": None,
     "start_date": "2026-01-31",
 }
+ENTITIES = "  entities: {attribute: pk, "
 FULL = (
     TABLE
     + """  hash_conn_id: pii_key
@@ -73,6 +75,20 @@ def test_a_full_contract(tmp_path: Path) -> None:
     assert Contract.from_json(contract.to_json()) == contract
     assert contract.dropped == {"secret.note"}
     assert contract.hashed == {"email"}
+
+
+def test_entities_have_views_whose_names_no_other_table_may_have(tmp_path: Path) -> None:
+    block = ENTITIES + "tables: {order: 'ORDER#*', customer: {equals: CUSTOMER}}}\nviews: true\n"
+    contract = contract_of(tmp_path, TABLE + block)
+    assert contract.entities == Entities(
+        "pk", (EntityMatch("customer", "CUSTOMER"), EntityMatch("order", "ORDER#*", is_pattern=True))
+    )
+    assert Contract.from_json(contract.to_json()) == contract
+    (tmp_path / "other.yaml").write_text(
+        (TABLE + block).replace("Orders", "Orders_order").replace("contract:\n" + block, "")
+    )
+    with pytest.raises(InvalidFileError, match="would share the Glue table 'orders_order"):
+        load_tables(tmp_path)
 
 
 def test_no_contract_is_none(tmp_path: Path) -> None:
@@ -148,6 +164,28 @@ def test_no_contract_is_none(tmp_path: Path) -> None:
             "  on_violation: quarantin\n",
             "8:17: contract.on_violation 'quarantin' is not accepted. Remedy: write quarantine",
         ),
+        (ENTITIES + "tables: {Order: x}}\n", "?names the entity 'Order'"),
+        (
+            ENTITIES + "tables: {a: {equal: x}}}\n",
+            "?does not say what tells 'a'. Remedy: write a pattern such as 'ORDER#*'",
+        ),
+        (ENTITIES + "tables: {}}\n", "?contract.entities.tables names no entity. Remedy: write a mapping of entities"),
+        (
+            ENTITIES + "tables: {a: x, a_changes: y}}\n",
+            "?gives two views the name 'a_changes'. Remedy: rename an entity",
+        ),
+        (
+            ENTITIES + "tables: {raw: x}}\nviews: true\n",
+            "?a view would be called orders_raw_changes, as one of the lake's own",
+        ),
+        (
+            ENTITIES + "tables: {a: x}}\n",
+            "?contract declares entities, which are shown by views. Remedy: add views: true",
+        ),
+        (
+            ENTITIES + "tables: {a: x}}\n  columns: {pk: {drop: true}}\n",
+            "?contract.entities is told by 'pk', which is dropped. Remedy: tell them by another attribute",
+        ),
     ],
 )
 def test_each_mistake_is_one_line_with_its_place(tmp_path: Path, block: str, message: str) -> None:
@@ -155,7 +193,10 @@ def test_each_mistake_is_one_line_with_its_place(tmp_path: Path, block: str, mes
     file.write_text(TABLE + block)
     with pytest.raises(InvalidFileError) as caught:
         load_tables(tmp_path)
-    assert str(caught.value) == f"{file}:{message}"
+    if message.startswith("?"):
+        assert message[1:] in str(caught.value)
+    else:
+        assert str(caught.value) == f"{file}:{message}"
 
 
 def test_editors_know_the_contract() -> None:
@@ -165,12 +206,14 @@ def test_editors_know_the_contract() -> None:
         {"columns": {"a.b": {"type": "bigint"}}},
         {"quarantine_limit": 5},
         {"quarantine_limit": "0.1%"},
+        {"entities": {"attribute": "pk", "tables": {"order": "ORDER#*", "customer": {"equals": "CUSTOMER"}}}},
     ]
     bad: list[Any] = [
         {"colums": {}},
         {"columns": {"a": {"tipe": "bigint"}}},
         {"quarantine_limit": "x"},
         {"column_limit": 0},
+        {"entities": {"attribute": "pk", "tables": {"Order": "x"}}},
     ]
     for contract in good:
         assert validator.is_valid({**REQUIRED, "contract": contract}), contract

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ddb_export.config.loader import load_tables
+from ddb_export.config.model import TableConfiguration
 from ddb_export.config.problems import InvalidFileError
 from ddb_export.exceptions import ConfigurationError
 
@@ -138,9 +139,7 @@ PLAIN = "write plain text, a number, a list or a mapping"
             TABLE + "aws_secret: hunter2\n",
             (
                 "7:1: unknown key 'aws_secret'. Remedy: remove it; the keys are table, bucket, prefix, database, schedule,"
-                " start_date, name, timezone, catchup, base_time, export_view, region, bucket_owner, kms_key, aws_conn_id,"
-                " settle, poll_interval, outputs, contract, glue, views, athena, budget, prices, on_chain_end, widening, pool, queue, retries, retry_delay, owner, tags,"
-                " paused_at_creation, file_groups, max_active_windows"
+                f" start_date, {', '.join(list(TableConfiguration.model_fields)[6:])}"
             ),
         ),
         (TABLE + "catchup: 'no'\n", "7:10: catchup 'no' is text. Remedy: write true or false"),

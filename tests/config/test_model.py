@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
+from ddb_export.config.alerts import AlertConfiguration
 from ddb_export.config.catalog import GlueConfiguration
+from ddb_export.config.compaction import CompactionConfiguration
 from ddb_export.config.contract import ContractConfiguration
 from ddb_export.config.durations import PATTERN, format_duration, parse_duration
+from ddb_export.config.filters import FilterConfiguration
 from ddb_export.config.json_schema import export_json_schema
 from ddb_export.config.model import (
     AthenaConfiguration,
@@ -24,8 +27,13 @@ from ddb_export.config.model import (
     PriceConfiguration,
     TableConfiguration,
 )
+from ddb_export.config.retention import RawRetentionConfiguration, RetentionConfiguration
+from ddb_export.domain.layout import Lake, generation, part_name, window_partition
+from ddb_export.domain.retention import rule_name
+from ddb_export.domain.window import Window
 from ddb_export.exceptions import ConfigurationError
 
+DAY = timedelta(days=1)
 REQUIRED: dict[str, Any] = {
     "table": "Flights",
     "bucket": "my-lake",
@@ -37,6 +45,7 @@ REQUIRED: dict[str, Any] = {
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/Flights"
 DURATION = "write a duration with its unit, such as 30s, 15m, 2h, 1d, 1h30m or PT5M"
 TIME = "write a date or UTC time, such as 2026-01-31 or 2026-01-31T06:00:00Z"
+SLA = "write a duration of 15m to 365d, such as 26h, or null for no promise"
 BUCKET = "write the name of an S3 bucket, 3 to 63 lower-case letters, digits, '-', '.'"
 SCHEDULE = "write a cron expression such as '0 0 * * *', @hourly or @daily, or null for runs by hand only"
 OUTPUTS = "write a list of snapshots, changes and raw, such as [snapshots, changes], or []"
@@ -44,6 +53,7 @@ NAME = "write a letter or digit, then up to 237 letters, digits, '_', '-', '.'"
 TABLE = "write 3 to 255 letters, digits, '_', '-', '.', or arn:aws:dynamodb:REGION:ACCOUNT:table/NAME"
 CONNECTION = "write the id of an Airflow connection, or null for the AWS default credentials"
 AMOUNT = "write an amount in USD, such as 25 or 0.114"
+SIZE = "write a size with its unit, such as 128MiB, 512MB or 1GiB"
 TEXT = "write 1 to 250 characters of text"
 
 
@@ -81,6 +91,8 @@ def declare(**keys: object) -> TableConfiguration:
         ("base_time", "2026-01-31T06:30:00Z", datetime(2026, 1, 31, 6, 30, tzinfo=UTC)),
         ("base_time", None, None),
         ("export_view", "NEW_IMAGE", "NEW_IMAGE"),
+        ("filter", {"expression": "attribute_exists(a)"}, FilterConfiguration(expression="attribute_exists(a)")),
+        ("filter", None, None),
         ("region", "us-gov-west-1", "us-gov-west-1"),
         ("region", None, None),
         ("bucket_owner", "012345678901", "012345678901"),
@@ -89,6 +101,8 @@ def declare(**keys: object) -> TableConfiguration:
         ("kms_key", "arn:aws:kms:eu-west-1:123456789012:key/1-2", "arn:aws:kms:eu-west-1:123456789012:key/1-2"),
         ("aws_conn_id", None, None),
         ("aws_conn_id", "aws_prod", "aws_prod"),
+        ("role_arn", "arn:aws:iam::123456789012:role/a/lake", "arn:aws:iam::123456789012:role/a/lake"),
+        ("role_arn", None, None),
         ("settle", "15m", timedelta(minutes=15)),
         ("settle", "0s", timedelta(0)),
         ("settle", timedelta(minutes=1), timedelta(minutes=1)),
@@ -105,8 +119,22 @@ def declare(**keys: object) -> TableConfiguration:
         ("budget", {"run": None}, BudgetConfiguration()),
         ("budget", {"month": 200}, BudgetConfiguration(month=Decimal(200))),
         ("prices", {"full_export_per_gb": "0.114"}, PriceConfiguration(full_export_per_gb=Decimal("0.114"))),
+        ("retention", {}, RetentionConfiguration()),
+        ("retention", {"raw": {"keep": "90d"}}, RetentionConfiguration(raw=RawRetentionConfiguration(keep=90 * DAY))),
         ("on_chain_end", "new_base", "new_base"),
         ("widening", "automatic", "automatic"),
+        ("sla", "26h", timedelta(hours=26)),
+        ("sla", None, None),
+        ("alerts", {}, AlertConfiguration()),
+        (
+            "alerts",
+            {"horizon": "12h", "runbook": "https://wiki/x"},
+            AlertConfiguration(horizon=DAY / 2, runbook="https://wiki/x"),
+        ),
+        ("compaction", {"policy": "automatic"}, CompactionConfiguration(policy="automatic")),
+        ("compaction", {"target_file_bytes": "1GiB"}, CompactionConfiguration(target_file_bytes=1 << 30)),
+        ("compaction", {"target_file_bytes": "64 MB"}, CompactionConfiguration(target_file_bytes=64_000_000)),
+        ("compaction", {"target_file_bytes": 5_000_000}, CompactionConfiguration(target_file_bytes=5_000_000)),
         ("pool", "exports", "exports"),
         ("queue", "big", "big"),
         ("queue", None, None),
@@ -212,6 +240,13 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
         ),
         ("export_view", "new_images", "export_view 'new_images' is not accepted", "write NEW_IMAGE"),
         ("export_view", "x", "export_view 'x' is not accepted", "write NEW_AND_OLD_IMAGES or NEW_IMAGE"),
+        ("filter", {}, "filter has no expression", "write one of expression, projection, key_condition, or no filter"),
+        (
+            "role_arn",
+            "lake",
+            "role_arn 'lake' is not the ARN of a role",
+            "write the ARN of a role in the table's account, such as arn:aws:iam::012345678901:role/lake",
+        ),
         ("region", "Ireland", "region 'Ireland' is not an AWS region", "write an AWS region, such as eu-west-1"),
         (
             "bucket_owner",
@@ -256,7 +291,7 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
             "contract",
             [],
             "contract is a list",
-            "write a mapping of columns, column_limit, on_violation, quarantine_limit, hash_conn_id",
+            "write a mapping of columns, column_limit, on_violation, quarantine_limit, hash_conn_id, entities",
         ),
         ("athena", "primary", "athena 'primary' is text", "write a mapping of workgroup, output_location"),
         (
@@ -287,13 +322,71 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
         ("prices", {"full_export": 1}, "unknown key 'prices.full_export'", "write 'full_export_per_gb'"),
         ("prices", {"s3_put_per_thousand": "x"}, "prices.s3_put_per_thousand 'x' is no amount", AMOUNT),
         ("on_chain_end", "newbase", "on_chain_end 'newbase' is not accepted", "write new_base"),
+        (
+            "sla",
+            "2h",
+            "sla '2h' cannot be kept: with schedule '@daily' the data is 1d old before the next run begins",
+            "write more than 1d, and time enough for a run, or run more often",
+        ),
+        ("sla", "soon", "sla 'soon' is not a duration", SLA),
+        ("alerts", {"notifier": []}, "unknown key 'alerts.notifier'", "write 'notifiers'"),
+        (
+            "alerts",
+            {"notifiers": [{"notifier": "slak"}]},
+            "alerts.notifiers[0].notifier 'slak' names no notifier",
+            "write slack",
+        ),
         ("widening", "always", "widening 'always' is not accepted", "write by_request or automatic"),
         ("on_chain_end", "x", "on_chain_end 'x' is not accepted", "write fail or new_base"),
+        (
+            "compaction",
+            "automatic",
+            "compaction 'automatic' does not say what it is",
+            "write compaction: {policy: automatic}",
+        ),
+        (
+            "compaction",
+            {"target": "1GiB"},
+            "unknown key 'compaction.target'",
+            "remove it; the keys are policy, target_file_bytes",
+        ),
+        ("compaction", {"target_file_bytes": "big"}, "compaction.target_file_bytes 'big' is not a size", SIZE),
+        (
+            "compaction",
+            {"target_file_bytes": "128"},
+            "compaction.target_file_bytes '128' is not between 1MiB and 1GiB",
+            "write a size between 1MiB and 1GiB",
+        ),
+        ("compaction", {"target_file_bytes": 1.5}, "compaction.target_file_bytes 1.5 is a number", SIZE),
         ("pool", "", "pool '' is empty, too long or padded", TEXT),
         ("queue", 1, "queue 1 is a number", TEXT),
         ("retries", -1, "retries -1 is not accepted", "write a whole number from 0 to 100"),
         ("retries", True, "retries true is true or false", "write a whole number from 0 to 100"),
         ("retry_delay", "5", "retry_delay '5' is not a duration", DURATION),
+        (
+            "retention",
+            "90d",
+            "retention '90d' does not say what is kept so long",
+            "write retention: {raw: {keep: 90d}}",
+        ),
+        (
+            "retention",
+            {"raw": {"tier": {"after": "10d", "storage_class": "STANDARD_IA"}}},
+            "retention.raw.tier.after '10d' is less than the 30d that S3 demands before STANDARD_IA",
+            "write 30d or more",
+        ),
+        (
+            "retention",
+            {"raw": {"keep": "5d", "tier": {"after": "10d", "storage_class": "GLACIER"}}},
+            "retention.raw.keep '5d' is not longer than tier.after, 10d",
+            "write more than 10d, or leave tier out",
+        ),
+        (
+            "retention",
+            {"object_tags": {"aws:x": "1"}},
+            "retention.object_tags has the key 'aws:x', which cannot be used",
+            "write 1 to 128 letters, digits, spaces, or + - = . _ : / @",
+        ),
         ("owner", ["a"], "owner is a list", TEXT),
         ("tags", [1], "tags[0] 1 is a number", "write 1 to 100 characters of text"),
         ("paused_at_creation", None, "paused_at_creation null is not accepted", "write true or false"),
@@ -435,11 +528,46 @@ def test_the_json_schema_takes_what_the_model_takes() -> None:
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     blocks: dict[str, type[BaseModel]] = {
+        "alerts": AlertConfiguration,
         "athena": AthenaConfiguration,
         "budget": BudgetConfiguration,
+        "compaction": CompactionConfiguration,
         "contract": ContractConfiguration,
+        "filter": FilterConfiguration,
         "prices": PriceConfiguration,
+        "retention": RetentionConfiguration,
     }
     inside = [f"{block}.{key}" for block, model in blocks.items() for key in model.model_fields]
     for key in [*TableConfiguration.model_fields, *inside]:
         assert f"\n| `{key}` |" in page, key
+
+
+def test_a_role_of_another_account_than_the_tables_is_refused() -> None:
+    assert declare(table=ARN, role_arn="arn:aws:iam::123456789012:role/lake").role_arn
+    with pytest.raises(ConfigurationError) as caught:
+        declare(table=ARN, role_arn="arn:aws:iam::999988887777:role/lake")
+    assert "is in account 999988887777, the table's ARN in 123456789012" in str(caught.value)
+    assert str(caught.value).endswith("Remedy: write a role of account 123456789012")
+
+
+@pytest.mark.scenario("F42")
+def test_the_longest_names_fit_into_what_aws_and_airflow_allow() -> None:
+    table = TableConfiguration.declare(**{**REQUIRED, "name": "n" * 238, "prefix": "p" * 512})
+    lake = Lake(table.bucket, table.prefix, table.name)
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    attempt = lake.raw(f"{window.key}-a1000")
+    assert len(table.dag_id) <= 250
+    assert all(len(name) <= 255 for name in table.glue_tables.values())
+    # S3 keys and S3Prefix have at most 1,024 bytes (S3 User Guide, "Naming Amazon S3 objects"; API reference, ExportTableToPointInTime).
+    part = f"quarantine/{window_partition(window)}/{generation('arn', 'schema', '2')}/{part_name(99999, 'jsonl', 999)}"
+    assert len(lake.key(part)) <= 1024
+    assert len(f"{attempt}/AWSDynamoDB/01768385930622-0123abcd/data/{'x' * 26}.json.gz") <= 1024
+    assert len(rule_name(lake.root)) <= 255
+
+
+@pytest.mark.scenario("F42")
+def test_a_table_whose_name_is_too_long_for_a_dag_needs_another_name() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        TableConfiguration.declare(**{**REQUIRED, "table": "t" * 255})
+    assert "cannot name a DAG and a folder" in str(caught.value)
+    assert TableConfiguration.declare(**{**REQUIRED, "table": "t" * 255, "name": "short"}).table_name == "t" * 255

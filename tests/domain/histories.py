@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ddb_export.domain.export import ExportRequest, ExportViewType
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, VerifiedEntry
 from ddb_export.domain.planning import (
     Action,
@@ -50,11 +51,20 @@ class History:
     recovery: PointInTimeRecovery = field(default_factory=lambda: PointInTimeRecovery(enabled=True, earliest=START))
     cron: str = "0 0 * * *"
     zone: str = "UTC"
+    export_filter: ExportFilter | None = None
 
     def plan(self, kind: RunKind, interval: Stretch | None = None, **fields: Any) -> Plan:
         """What a run would do now."""
         lost, ended = fields.pop("lost", frozenset()), fields.pop("ended", frozenset())
-        request = PlanRequest(kind, self.now, SETTLE, interval, ExportViewType.NEW_AND_OLD_IMAGES, OUTPUTS)
+        request = PlanRequest(
+            kind,
+            self.now,
+            SETTLE,
+            interval,
+            ExportViewType.NEW_AND_OLD_IMAGES,
+            OUTPUTS,
+            export_filter=self.export_filter,
+        )
         recovery = replace(self.recovery, latest=self.now - SETTLE) if self.recovery.enabled else self.recovery
         return plan(
             self.chain,
@@ -73,13 +83,20 @@ class History:
     def claim(self, planned: PlannedExport | None) -> Claim:
         """Claim what was planned, or return the newest attempt that is there."""
         assert planned is not None
-        view = ExportViewType.NEW_AND_OLD_IMAGES if planned.window else None
-        request = ExportRequest(ARN, "bucket", "raw", planned.export_time, planned.window, view)
+        request = self.request_of(planned)
         subject = planned.window.key if planned.window else f"full-{planned.export_time:%Y%m%dT%H%MZ}"
         existing = self.chain.newest_attempt(subject, self.table_id)
         if existing and existing.attempt >= (planned.attempt or 0):
             return existing
         return self._append(planned.kind, request, planned.reason, planned.supersedes)
+
+    def request_of(self, planned: PlannedExport | None) -> ExportRequest:
+        """What would be asked for now."""
+        assert planned is not None
+        view = ExportViewType.NEW_AND_OLD_IMAGES if planned.window else None
+        return ExportRequest(
+            ARN, "bucket", "raw", planned.export_time, planned.window, view, export_filter=self.export_filter
+        )
 
     def fail(self, claim: Claim) -> Claim:
         """Let an attempt FAIL, and claim the next."""

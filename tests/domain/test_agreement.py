@@ -16,6 +16,7 @@ from ddb_export.domain.export import (
     ExportType,
     ExportViewType,
 )
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.window import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,7 +58,7 @@ def test_the_export_that_was_asked_for_agrees():
         ({"bucket": "other"}, "S3Bucket"),
         ({"s3_prefix": "raw/window-a2"}, "S3Prefix"),
         ({"s3_prefix": None}, "S3Prefix"),
-        ({"filtered": True}, "FilterSpecification"),
+        ({"export_filter": ExportFilter.of("attribute_exists(a)")}, "FilterSpecification"),
     ],
 )
 def test_each_point_counts_alone(change, point):

@@ -36,6 +36,12 @@ def ready(exporting):
         ({"S3SseKmsKeyId": "k"}, "KMS Key Id is not supported for this encryption type"),
         ({"ClientToken": "a$b"}, "'clientToken' failed to satisfy constraint"),
         ({"FilterSpecification": {}}, "FilterSpecification must contain"),
+        ({"FilterSpecification": {"FilterExpression": "attribute_exists("}}, "Invalid FilterExpression"),
+        ({"FilterSpecification": {"FilterExpression": "total > :v"}}, "reserved keyword: total"),
+        (
+            {"FilterSpecification": {"ProjectionExpression": "a", "ExpressionAttributeNames": {"#b": "b"}}},
+            "ExpressionAttributeNames unused in expressions",
+        ),
         (
             {"IncrementalExportSpecification": {"ExportFromTime": 0}},
             "Export Type expected to be Incremental Export when incremental export specification is provided",

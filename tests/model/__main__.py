@@ -1,4 +1,7 @@
-"""``make soak``: the histories of the model-based test, other ones each time, for as long as asked."""
+"""``make soak``: the histories of the model-based test, other ones each time, for as long as asked.
+
+A run of half an hour or more leaves what it counted in ``docs/evidence/soak.log``.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import argparse
 import logging
 import platform
 import random
+import subprocess
 import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -18,6 +23,9 @@ import ddb_export
 import tests.airflow_home  # noqa: F401  # first: Airflow reads its settings when it is imported
 from tests.model.machine import TableLife
 
+ROOT = Path(__file__).resolve().parents[2]
+EVIDENCE = ROOT / "docs" / "evidence" / "soak.log"
+_EVIDENCE_MINUTES = 30
 _HISTORIES = 50
 """Histories between two looks at the clock; each such batch has a seed of its own, counted up from the first."""
 
@@ -32,7 +40,10 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     first = seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
     began = time.monotonic()
-    print(f"soak: seed {first}, {arguments.minutes:g} minutes, ddb_export {ddb_export.__version__}", flush=True)
+    said = [
+        f"soak: seed {first}, {arguments.minutes:g} minutes, ddb_export {ddb_export.__version__}, commit {_commit()}"
+    ]
+    print(said[0], flush=True)
     outcome = "no promise was broken"
     while time.monotonic() - began < arguments.minutes * 60:
         try:
@@ -44,15 +55,27 @@ def main() -> int:
         print(f"seed {seed}: {TableLife.report()}", flush=True)
         seed += 1
     minutes = (time.monotonic() - began) / 60
-    for name, count in TableLife.steps.most_common():
-        print(f"  {count:8d}  {name}")
-    for name, count in TableLife.errors.most_common():
-        print(f"  {count:8d}  tries failed at {name}")
+    said += [f"  {count:8d}  {name}" for name, count in TableLife.steps.most_common()]
+    said += [f"  {count:8d}  tries failed at {name}" for name, count in TableLife.errors.most_common()]
     machine = f"Python {platform.python_version()}, {platform.machine()}"
-    print(
+    said.append(
         f"| {datetime.now(UTC):%Y-%m-%d} | {first} | {minutes:.1f} min | {TableLife.report(minutes)} | {machine} | {outcome} |"
     )
+    print("\n".join(said[1:]))
+    if arguments.minutes >= _EVIDENCE_MINUTES:
+        EVIDENCE.write_text("\n".join(said) + "\n", encoding="utf-8")
     return 0 if outcome.startswith("no ") else 1
+
+
+def _commit() -> str:
+    """Return the commit that is tried, and say if it is not all that is tried."""
+    commit = _output("git", "rev-parse", "--short", "HEAD") or "unknown"
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no")
+    return f"{commit} and changes that are not committed" if changed else commit
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
 
 
 def _play(seed: int, histories: int) -> None:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import hmac
+import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from ddb_export.aws.glue import GluePartition
 from ddb_export.domain.contract import ColumnRule, Contract, OnViolation
+from ddb_export.domain.evidence import PublishedEntry
+from ddb_export.domain.redaction import stale_lines
+from ddb_export.domain.shown import shown_entries
+from ddb_export.domain.widening import Widening
+from ddb_export.domain.wider_columns import Wish
 from ddb_export.exceptions import ConfigurationError, ConversionError
+from ddb_export.pipeline.catalog import glue_table, partition_values
 from ddb_export.pipeline.conversion import Generation
+from ddb_export.pipeline.older_generations import OlderGenerations
+from ddb_export.pipeline.redactions import begin_publishing
 from ddb_export.pipeline.tasks import TableWork
+from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
 from tests.pipeline.tables import LakeTable
 
@@ -177,17 +191,150 @@ def test_a_contract_against_a_published_column_is_refused(
 
 def test_a_contract_that_came_later_makes_another_generation_and_so_does_another_key(table: ContractedTable) -> None:
     table.contract = Contract((ColumnRule("price", "decimal(10,2)"),))
+    assert begin_publishing(table.work) == {}
     first = table.published(12)
     entry = table.verified(12)
     names = {first.generation}
     for contract in (Contract(RULES[1:3], key=KEY), Contract(RULES[1:3], key=b"another")):
         table.contract = contract
+        table.lab.set_clock(table.now + timedelta(hours=1), table.account)
         published = table.publish(entry, table.converted(entry))
         assert published.export == first.export
         names.add(published.generation)
         live = table.store.read(table.ledger.lake.key(f"{published.partition}/_live.json")).content
         assert [each.encode() in live for each in (published.generation, contract.fingerprint)] == [True, True]
+        stale_before = begin_publishing(table.work)
     assert len(names) == 3
+    assert stale_before == {"card": "plain", "email": "plain"}
+    TableWidening(table.work, table.glue).note_what_is_shown()
+    assert begin_publishing(table.work) == {}, "all of it was rewritten, without a widening"
+
+
+LATER = Contract((ColumnRule("card", drop=True), ColumnRule("email", hash=True)), key=KEY)
+
+
+def shown(table: LakeTable) -> list[PublishedEntry]:
+    return shown_entries(table.ledger.read_every_object(), table.ledger.published_entries(("changes", "snapshots")))
+
+
+def stale(table: ContractedTable) -> list[str]:
+    return [line.words for line in stale_lines(shown(table), table.contract.redaction)]
+
+
+def widen(table: ContractedTable) -> Widening:
+    """Rewrite what is to be rewritten, an hour later."""
+    table.lab.set_clock(table.now + timedelta(hours=1), table.account)
+    widening = TableWidening(table.work, table.glue)
+    return widening.run(widening.plan(Wish(), table.now), lambda: table.now)
+
+
+def shown_files(table: LakeTable) -> dict[str, bytes]:
+    """The files of the generations that readers are shown, by Glue and by path alike, quarantine included."""
+    found, everything = {}, visible(table)
+    for entry in shown(table):
+        live = json.loads(everything[table.ledger.lake.key(f"{entry.partition}/_live.json")])
+        folder = f"{entry.partition}/{live['generation']}/"
+        assert entry.location == table.ledger.lake.uri(folder)
+        stored = table.aws("glue").get_partition(
+            DatabaseName="lake",
+            TableName=f"orders_{entry.output}",
+            PartitionValues=list(partition_values(entry.partition)),
+        )["Partition"]["StorageDescriptor"]["Location"]
+        assert stored == entry.location
+        found.update({key: content for key, content in everything.items() if folder in key})
+    return found
+
+
+def readable(files: dict[str, bytes]) -> set[str]:
+    """Which of the secrets stand in files; Parquet's pages are compressed, so values are read."""
+    text = (
+        b"".join(files.values())
+        + json.dumps(
+            [pq.read_table(io.BytesIO(each)).to_pylist() for key, each in files.items() if key.endswith(".parquet")],
+            default=str,
+        ).encode()
+    )
+    return {each for each in (SECRET, DROPPED) if each.encode() in text}
+
+
+def test_a_rule_that_comes_later_leaves_older_partitions_readable_until_they_are_rewritten(
+    table: ContractedTable,
+) -> None:
+    table.contract = Contract()
+    assert begin_publishing(table.work) == {}
+    table.published(12)
+    table.published(12, 24)
+    table.put(50, "c", 1, email={"S": SECRET}, card={"S": DROPPED})
+    table.until(75)
+    table.contract = LATER
+    assert begin_publishing(table.work) == {"card": "plain", "email": "plain"}
+    table.published(24, 48)
+    table.published(48, 72)
+    assert stale(table) == [
+        f"{name}: plain, and the contract {does}; 2 partitions, 20260301T1200Z-20260302T0000Z-a1 to full-20260301T1200Z-a1"
+        for name, does in (("card", "drops it"), ("email", "hashes it"))
+    ]
+    plan = TableWidening(table.work, table.glue).plan(Wish(), table.now)
+    assert (plan.is_empty, len(plan.entries)) == (False, 2)
+    assert readable(shown_files(table)) == {SECRET, DROPPED}
+    done = widen(table)
+    assert (done.ended, done.changes, len(table.started())) == ("done", (), 4)
+    assert readable(shown_files(table)) == set()
+    assert readable(visible(table)) == {SECRET, DROPPED}, "the older generations are still there"
+    assert (stale(table), begin_publishing(table.work)) == ([], {})
+    assert table.query("SELECT DISTINCT email FROM orders_changes WHERE email IS NOT NULL") == [[HASH]]
+    assert table.query("SELECT count(*), count(card) FROM orders_snapshots") == [["3", "0"]]
+    assert TableWidening(table.work, table.glue).plan(Wish(), table.now).is_empty
+    older = OlderGenerations(table.ledger, table.store, table.glue)
+    assert older.find(table.now, timedelta(hours=1)) == [], "queries that began before read on"
+    found = older.find(table.now, timedelta())
+    assert [each.export for each in found] == ["20260301T1200Z-20260302T0000Z-a1", "full-20260301T1200Z-a1"]
+    before = shown_files(table)
+    older.delete(found, lambda _done, _of: None)
+    assert (readable(visible(table)), shown_files(table), older.find(table.now, timedelta())) == (set(), before, [])
+
+
+def test_a_rule_that_goes_again_and_another_key_are_seen_and_mended_too(table: ContractedTable) -> None:
+    table.contract = LATER
+    first = table.published(12)
+    table.contract = replace(LATER, key=b"another")
+    assert stale(table) == [
+        "email: hashed with another key, and the contract hashes it by this one; full-20260301T1200Z-a1"
+    ]
+    widen(table)
+    table.contract = replace(LATER, key=None)
+    assert stale(table) == [], "who has no key compares none"
+    with pytest.raises(ConfigurationError, match="the key is not at hand"):
+        TableWidening(table.work, table.glue).run(
+            replace(TableWidening(table.work, table.glue).plan(Wish(), table.now)), lambda: table.now
+        )
+    table.contract = LATER
+    widen(table)
+    assert [entry.generation for entry in shown(table)] == [first.generation], "the first one is shown again"
+    older = OlderGenerations(table.ledger, table.store, table.glue).find(table.now, timedelta())
+    assert [each.generation == first.generation for each in older] == [False]
+    table.contract = Contract()
+    assert len(stale(table)) == 2
+    widen(table)
+    assert readable(shown_files(table)) == {SECRET, DROPPED}
+    assert stale(table) == []
+    assert len(table.ledger.published_entries(("snapshots",))) == 4
+
+
+def test_what_glue_points_at_is_not_older_whatever_the_ledger_says(table: ContractedTable) -> None:
+    """The instant in which a generation is shown again, and its evidence is not written yet."""
+    table.contract = LATER
+    table.published(12)
+    table.contract = Contract()
+    widen(table)
+    older = OlderGenerations(table.ledger, table.store, table.glue)
+    (plain,) = shown(table)
+    (found,) = older.find(table.now, timedelta())
+    of_table = glue_table(table.ledger.lake, table.ledger.read_schema(), "snapshots", "lake")
+    location = plain.location.replace(plain.generation, found.generation)
+    values = partition_values(plain.partition)
+    table.glue.upsert_partitions(of_table, [GluePartition(values, location, of_table.columns, {})])
+    assert older.find(table.now, timedelta()) == []
 
 
 def test_without_a_contract_generations_are_named_as_ever() -> None:

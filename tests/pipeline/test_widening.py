@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -271,11 +272,12 @@ class Saved:
 
     def restore(self) -> None:
         """Make everything as it was."""
-        for stored in list(self.table.store.list_objects("tables/")):
-            if stored.key not in self.objects:
-                self.table.store.delete(stored.key)
+        there = {stored.key: stored.etag for stored in self.table.store.list_objects("tables/")}
+        for key in there.keys() - self.objects.keys():
+            self.table.store.delete(key)
         for key, content in self.objects.items():
-            self.table.store.put(key, content)
+            if there.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+                self.table.store.put(key, content)
         glue = self.table.aws("glue")
         for definition, kept in self.tables:
             glue.delete_table(DatabaseName="lake", Name=definition["Name"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from ddb_export.conversion.inverse import to_item
 from ddb_export.domain.attribute_value import items_equal
+from ddb_export.domain.entities import Entities
 from ddb_export.pipeline.views import OUTPUTS, views_to_write
 from local_aws.client import Lab
 from tests.pipeline.tables import BUCKET, LakeTable
@@ -82,11 +83,11 @@ class ReadersLake:
                     (copies[location] / each["Key"].rpartition("/")[2]).write_bytes(content)
         return copies
 
-    def views(self) -> list[Any]:
-        """Return the helper views that are not written yet."""
+    def views(self, entities: Entities | None = None) -> list[Any]:
+        """Return the helper views that are not written yet, and those of entities."""
         table = self.table
         keys = table.dynamodb.key_attributes(table.name)
-        return views_to_write(table.ledger, keys, table.glue, "lake")
+        return views_to_write(table.ledger, keys, table.glue, "lake", entities)
 
     def items(self, rows: Iterable[Row]) -> list[Item]:
         """Rebuild the items of rows that a reader gave."""

@@ -11,6 +11,7 @@ import pytest
 
 from ddb_export.aws.glue_indexes import ensure_partition_index
 from ddb_export.domain.attribute_value import items_equal
+from ddb_export.domain.entities import Entities, EntityMatch
 from ddb_export.pipeline.raw_tables import RawTables
 from local_aws.client import Lab
 from tests.readers.lake import ReadersLake, same
@@ -78,6 +79,25 @@ def test_overflow(trino: Trino, views: list[str]) -> None:
 
 def test_views_are_known_again_in_trinos_format(lake: ReadersLake, views: list[str]) -> None:
     assert lake.views() == []
+
+
+def test_views_of_entities(lake: ReadersLake, trino: Trino) -> None:
+    by_key = Entities(
+        "pk",
+        (
+            EntityMatch("first", "item 0"),
+            EntityMatch("item", "it*m *", is_pattern=True),
+            EntityMatch("odd", "item_%*", is_pattern=True),
+        ),
+    )
+    for entities in (by_key, Entities("text", (EntityMatch("blank", ""),))):
+        for view in lake.views(entities):
+            trino.rows(view.statement)
+        assert [view for view in lake.views(entities) if "_first" in view.name or "_blank" in view.name] == []
+    same(lake.items(trino.rows("SELECT * FROM orders_item_snapshots")), lake.snapshot[1:])
+    same(lake.items(trino.rows("SELECT * FROM orders_first")), [lake.latest[2]])
+    assert trino.rows("SELECT * FROM orders_odd_snapshots") == []
+    assert trino.rows("SELECT _op, pk FROM orders_blank_changes") == [{"_op": "REMOVE", "pk": "item 1"}]
 
 
 def test_raw_exports_are_read_as_they_are(lake: ReadersLake, trino: Trino) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.scheduler.mailbox import NOTIFIER
 from tests.scheduler.stage import Stage, on_stage
 from tests.scheduler.world import DAY, midnights
 
@@ -20,6 +21,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "shipments": {"catchup": True, "start_date": _BEGIN},
     "payments": {"retries": 3},
     "returns": {"catchup": True, "start_date": _BEGIN + DAY, "retries": 0},
+    # A minute after its run is queued its data is as old as it may become.
+    "parcels": {"base_time": midnights()[4], "settle": "0s", "sla": "24h1m", "alerts": {"notifiers": [NOTIFIER]}},
 }
 
 

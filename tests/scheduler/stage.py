@@ -24,6 +24,7 @@ from demo.airflow_api import Json
 from local_aws.client import Lab
 from tests.scheduler.postgresql import PostgreSql, PostgreSqlError
 from tests.scheduler.real_airflow import RealAirflow, RestApi, wait_for
+from tests.scheduler.statsd_listener import StatsdListener
 from tests.scheduler.world import ACCOUNT, CONNECTION, REGION, World
 
 _START_SECONDS = 180.0
@@ -42,6 +43,7 @@ class Stage:
     airflow: RealAirflow
     api: RestApi
     folder: Path
+    metrics: StatsdListener
 
     def runs(self, dag_id: str, *, type_of_run: str | None = None) -> list[Json]:
         """Return the runs of a DAG, by logical date; those by hand have none."""
@@ -161,6 +163,7 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
         _one_at_a_time(folder.parent),
         Lab.start(export_seconds=export_seconds) as lab,
         PostgreSql() as database,
+        StatsdListener() as metrics,
     ):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tables").mkdir(parents=True)
@@ -171,6 +174,7 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
         variables = {
             f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(connection),
             "DDB_EXPORT_TABLES_DIR": str(folder / "tables"),
+            **metrics.settings,
         }
         with RealAirflow(folder / "airflow", database.url, variables) as airflow:
             with ThreadPoolExecutor(1) as beside:
@@ -181,7 +185,7 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
             try:
                 for name in tables:
                     api.wait_until_ready(world.lake(name).dag_id, airflow.require_alive, _START_SECONDS)
-                yield Stage(lab, world, airflow, api, folder)
+                yield Stage(lab, world, airflow, api, folder, metrics)
             finally:
                 api.close()
                 shutil.copyfile(database.log, folder / "postgresql.log")

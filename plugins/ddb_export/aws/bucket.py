@@ -47,20 +47,26 @@ class BucketGateway:
         return BucketFacts(self._head(), owned_as_expected=False)
 
     def public_access_block(self) -> frozenset[str]:
-        """Return the settings of Block Public Access that are on for the bucket; an account may block more."""
+        """Return the settings of Block Public Access that are on for the bucket; an account may block more.
+
+        Needs ``s3:GetBucketPublicAccessBlock`` (S3 API reference, GetPublicAccessBlock).
+        """
         answer = self._configured("get_public_access_block")
         settings = answer.get("PublicAccessBlockConfiguration", {})
         return frozenset(name for name in _PUBLIC_ACCESS if settings.get(name))
 
     def encryption(self) -> Encryption:
-        """Return the bucket's default encryption; without a configuration S3 uses AES256 (S3 User Guide, since January 2023)."""
+        """Return the bucket's default encryption; without a configuration S3 uses AES256 (S3 User Guide, since January 2023).
+
+        Needs ``s3:GetEncryptionConfiguration`` (S3 API reference, GetBucketEncryption).
+        """
         answer = self._configured("get_bucket_encryption")
         rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
         default = next((rule["ApplyServerSideEncryptionByDefault"] for rule in rules), {"SSEAlgorithm": "AES256"})
         return Encryption(str(default["SSEAlgorithm"]), default.get("KMSMasterKeyID"))
 
     def lifecycle(self) -> tuple[LifecycleRule, ...]:
-        """Return the rules that are enabled."""
+        """Return the rules that are enabled. Needs ``s3:GetLifecycleConfiguration`` (S3 API reference, GetBucketLifecycleConfiguration)."""
         rules = self._configured("get_bucket_lifecycle_configuration").get("Rules", [])
         return tuple(_rule(rule, number) for number, rule in enumerate(rules, 1) if rule.get("Status") == "Enabled")
 
@@ -92,7 +98,11 @@ class BucketGateway:
         return self._allows("get_object", Key=key)
 
     def may_put(self, key: str) -> bool:
-        """Tell whether an object may be written, by a write on a condition that cannot hold: it writes nothing."""
+        """Tell whether an object may be written, by a write on a condition that cannot hold: it writes nothing.
+
+        S3 answers ``If-Match`` on a missing key with 404, and asks for ``s3:GetObject`` besides ``s3:PutObject`` (S3 User Guide, "How to
+        prevent object overwrites with conditional writes"): try it only where reading is allowed too.
+        """
         return self._allows("put_object", Key=key, Body=b"", IfMatch=_NO_OBJECT_HAS_IT)
 
     def _allows(self, operation: str, **parameters: Any) -> bool:

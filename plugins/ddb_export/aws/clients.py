@@ -24,6 +24,7 @@ def make_client(
     profile: str | None = None,
     region: str | None = None,
     endpoint_url: str | None = None,
+    role_arn: str | None = None,
 ) -> Any:
     """Make a boto3 client with botocore's standard retries.
 
@@ -31,6 +32,8 @@ def make_client(
     :param profile: profile in the AWS configuration files; None for the default.
     :param region: None for the configured one.
     :param endpoint_url: another address for the service; None for AWS's own, or ``AWS_ENDPOINT_URL``.
+    :param role_arn: role to assume with the credentials that were found; None to use them as they are. It is assumed with the first
+        call, whose errors name it.
     :raises UsageError: the endpoint's URL is none.
     :raises ConfigurationError: there is no such profile, or no region where one is needed.
     """
@@ -46,11 +49,35 @@ def make_client(
     )
     with aws_errors("AWS configuration"):
         session = boto3.session.Session(profile_name=profile, region_name=region)
+        if role_arn:
+            session = _assuming(session, role_arn, endpoint_url)
         try:
             return session.client(service, endpoint_url=endpoint_url, config=config)
         except ValueError as error:
             remedy = "write it with its scheme, such as http://127.0.0.1:4566"
             raise UsageError("endpoint URL", str(error), remedy) from error
+
+
+def _assuming(session: Any, role_arn: str, endpoint_url: str | None) -> Any:
+    """Return a session of a role, which botocore assumes when it is needed, and again before it expires."""
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import get_session
+
+    own = session.get_credentials()
+    if own is None:
+        return session  # who needs no answer of AWS needs no credentials; the first call says that there are none
+
+    def client(service: str, **options: Any) -> Any:
+        return boto3.session.Session(region_name=session.region_name).client(
+            service, **{**options, "endpoint_url": endpoint_url}
+        )
+
+    fetcher = AssumeRoleCredentialFetcher(client, own, role_arn, extra_args={"RoleSessionName": "ddb-export"})
+    assumed = get_session()
+    # botocore has no public way to credentials that renew themselves; the Amazon provider sets them so, too.
+    assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
+    return boto3.session.Session(botocore_session=assumed, region_name=session.region_name)
 
 
 def _is_local(endpoint_url: str | None) -> bool:

@@ -21,11 +21,17 @@ from ddb_export.domain.export import (
     ExportType,
     ExportViewType,
 )
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.plan import PointInTimeRecovery, TableIdentity
 from ddb_export.domain.utc import require_utc
+from ddb_export.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+
+_FIRST_WITH_FILTERS = "1.43.106"
+"""The oldest botocore that is known to know FilterSpecification; 1.43.67 did not."""
 
 
 class DynamoDBGateway:
@@ -99,7 +105,8 @@ class DynamoDBGateway:
     def running_exports(self, pages: int) -> RunningExports:
         """Return how many exports of all tables of the account and region are in progress.
 
-        :param pages: most answers of 25 exports each that are read; the newest come first.
+        :param pages: most answers of 25 exports each that are read. They come in reverse order of their ARNs (API reference,
+            ListExports): table by table from the end of the alphabet, the newest of each first.
         """
         token: dict[str, str] = {}
         running = 0
@@ -126,6 +133,21 @@ class DynamoDBGateway:
         if description.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
             return str(description["AttributeName"])
         return None
+
+    def require_filters(self) -> None:
+        """Refuse where the installed botocore cannot ask for a filter: it would drop it without a word from the answers.
+
+        :raises ConfigurationError: its model of ExportTableToPointInTime has no FilterSpecification.
+        """
+        model = self._client.meta.service_model.operation_model("ExportTableToPointInTime")
+        if "FilterSpecification" not in model.input_shape.members:
+            from botocore import __version__
+
+            raise ConfigurationError(
+                f"botocore {__version__}",
+                "its model of ExportTableToPointInTime has no FilterSpecification, so no filtered export can be asked for",
+                f"upgrade boto3 and botocore to {_FIRST_WITH_FILTERS} or newer where the DAG runs",
+            )
 
     def start_export(self, request: ExportRequest, client_token: str) -> ExportDescription:
         """Ask for an export; with a token that DynamoDB knows, get the export that it started first.
@@ -174,6 +196,7 @@ def describe(description: Mapping[str, Any]) -> ExportDescription:
     """
     incremental = description.get("IncrementalExportSpecification") or {}
     view = incremental.get("ExportViewType")
+    specification = description.get("FilterSpecification")
     return ExportDescription(
         export_arn=description["ExportArn"],
         status=ExportStatus(description["ExportStatus"]),
@@ -196,7 +219,7 @@ def describe(description: Mapping[str, Any]) -> ExportDescription:
         manifest_key=description.get("ExportManifest"),
         failure_code=description.get("FailureCode"),
         failure_message=description.get("FailureMessage"),
-        filtered=bool(description.get("FilterSpecification")),
+        export_filter=ExportFilter.from_api(specification) if specification else None,
     )
 
 

@@ -31,6 +31,12 @@ class ObjectMissingError(NotReachableError):
     retryable = False
 
 
+class ObjectArchivedError(NotReachableError):
+    """The object is in a storage class from which it must be restored before it can be read."""
+
+    retryable = False
+
+
 class PreconditionFailedError(DdbExportError):
     """A conditional write found another object than it expected; nothing was written.
 
@@ -62,7 +68,6 @@ _FORBIDDEN = frozenset({
     "AllAccessDisabled",
     "AuthorizationError",
     "Forbidden",
-    "InvalidObjectState",
     "UnauthorizedOperation",
     "403",
 })  # fmt: skip
@@ -78,6 +83,7 @@ _THROTTLED = frozenset({
     "TooManyRequestsException",
 })  # fmt: skip
 _MISSING_OBJECT = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
+_ARCHIVED = frozenset({"InvalidObjectState", "InvalidObjectStateException"})
 _PRECONDITION = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 
 _GRANT = "grant the permission for {operation} on it to the role that runs this"
@@ -89,6 +95,12 @@ _FAMILIES: tuple[tuple[frozenset[str], type[DdbExportError], str], ...] = (
     ),
     (_PRECONDITION, PreconditionFailedError, "read what is there now and decide again"),
     (_MISSING_OBJECT, ObjectMissingError, "check the name, or copy what is missing to this place"),
+    (
+        # S3 API reference, GetObject: objects in GLACIER, DEEP_ARCHIVE and the archive tiers of INTELLIGENT_TIERING.
+        _ARCHIVED,
+        ObjectArchivedError,
+        "it is archived: restore it first (aws s3api restore-object), wait until that is done, then try again",
+    ),
     (_FORBIDDEN, PermissionDeniedError, _GRANT),
     (_THROTTLED, ExportThrottledError, "try again later, or raise the quota"),
 )
@@ -142,6 +154,9 @@ def translate(error: Exception, thing: str, *, remedy: str | None = None) -> Ddb
     return _translate_no_answer(error, thing, remedy)
 
 
+_TRUST = "let the role's trust policy name whoever runs this, allow that sts:AssumeRole on it, or correct role_arn"
+
+
 @contextmanager
 def aws_errors(thing: str, *, remedy: str | None = None) -> Iterator[None]:
     """Translate what botocore raises inside the ``with`` block.
@@ -193,6 +208,8 @@ def kind_and_remedy(code: str, operation: str, message: str = "", status: int = 
     :param code: AWS's error code; empty if there is none. :param operation: name of the API call.
     :param message: AWS's message, which tells apart the causes of one code. :param status: HTTP status; 0 if not known.
     """
+    if operation == "AssumeRole" and code in ("AccessDenied", "AccessDeniedException"):
+        return PermissionDeniedError, _TRUST
     known = _explained(code, operation, message)
     if code in _KINDS:
         general = known or refusal_of(code)

@@ -41,7 +41,7 @@ _PartitionErrors = dict[tuple[str, ...], Mapping[str, Any]]
 _TRIES = 5
 _PARTITION_TRIES = 6
 _FIRST_PAUSE = 0.2
-_BUSY = frozenset({
+BUSY = frozenset({
     "ConcurrentModificationException",
     "InternalServiceException",
     "OperationTimeoutException",
@@ -193,7 +193,7 @@ class GlueGateway:
             if replaced:
                 busy |= self._update_partitions(table, replaced)
             for values, error in busy.items():
-                if _code(error) not in _BUSY or number == _PARTITION_TRIES - 1:
+                if _code(error) not in BUSY or number == _PARTITION_TRIES - 1:
                     raise _refused(table, list(values), error)
             if not busy:
                 return

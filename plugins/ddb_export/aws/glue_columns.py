@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.errors import aws_errors, error_code
 from ddb_export.aws.glue import MADE_BY
+from ddb_export.aws.glue_partitions import read_partitions
 from ddb_export.exceptions import PublishError
 
 if TYPE_CHECKING:
     from ddb_export.aws.glue import GlueGateway, GlueTable
-
-PARTITIONS_PER_READ = 1000
-"""Most entries of BatchGetPartition (Glue API reference)."""
 
 _TRIES = 5
 # Glue API reference, "TableInput structure": what GetTable answers besides cannot be sent back.
@@ -71,23 +69,7 @@ def existing_partitions(glue: GlueGateway, table: GlueTable, values: Sequence[tu
 
     :param values: values of each, one string for each partition key.
     """
-    found: set[tuple[str, ...]] = set()
-    for first in range(0, len(values), PARTITIONS_PER_READ):
-        wanted = [{"Values": list(each)} for each in values[first : first + PARTITIONS_PER_READ]]
-        while wanted:
-            with aws_errors(table.full_name):
-                answer = glue.client.batch_get_partition(
-                    DatabaseName=table.database, TableName=table.name, PartitionsToGet=wanted
-                )
-            read = {tuple(partition["Values"]) for partition in answer.get("Partitions", ())}
-            found |= read
-            unread = answer.get("UnprocessedKeys", ())
-            if unread and not read:
-                raise PublishError(
-                    table.full_name, f"Glue answers for none of {len(unread)} partitions", "try again later"
-                )
-            wanted = unread
-    return found
+    return set(read_partitions(glue, table.database, table.name, values))
 
 
 def _retyped(table: GlueTable, column: Mapping[str, Any], types: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

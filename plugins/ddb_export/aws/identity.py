@@ -49,7 +49,9 @@ class IdentityGateway:
     def allowed(self, principal: str, asked: ActionsOn) -> frozenset[str]:
         """Return the actions that the principal's own policies allow on a resource.
 
-        Policies of resources in other accounts and of KMS keys are not looked at (IAM API reference, SimulatePrincipalPolicy).
+        IAM looks at the principal's policies, its boundary and service control policies. It does not look up policies of resources (buckets,
+        tables, keys), and takes none for roles, so what only such a policy allows counts as denied here (IAM API reference,
+        SimulatePrincipalPolicy).
 
         :raises PermissionDeniedError: IAM may not be asked. :raises NotReachableError: it does not know the principal.
         """

@@ -19,13 +19,45 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from ddb_export.cli import check, convert, cost, doctor, gaps, init, ledger, plan, policy, verify, widen
+from ddb_export.cli import (
+    check,
+    compact,
+    convert,
+    cost,
+    doctor,
+    gaps,
+    init,
+    ledger,
+    lifecycle,
+    plan,
+    policy,
+    prune,
+    status,
+    verify,
+    widen,
+)
 from ddb_export.cli.arguments import build_parser, named_command
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console
 from ddb_export.exceptions import DdbExportError, NotReachableError
 
-_MODULES = (verify, convert, gaps, plan, widen, ledger, init, check, policy, doctor, cost)
+_MODULES = (
+    verify,
+    convert,
+    status,
+    gaps,
+    plan,
+    widen,
+    compact,
+    prune,
+    ledger,
+    init,
+    check,
+    policy,
+    doctor,
+    cost,
+    lifecycle,
+)
 COMMANDS: tuple[Command, ...] = tuple(module.COMMAND for module in _MODULES)
 
 EXIT_FAULT = 70

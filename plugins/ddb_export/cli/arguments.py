@@ -60,8 +60,11 @@ def build_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
 def add_aws_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which AWS account, region and endpoint are meant."""
     group = parser.add_argument_group(
-        "AWS", "Without these, credentials and region are found as the AWS CLI finds them."
+        "AWS",
+        "Without these, credentials and region are found as the AWS CLI finds them. A\n"
+        "table's role_arn is assumed with them; a profile is taken as it is.",
     )
+    parser.set_defaults(assumed_role=None)
     group.add_argument("--profile", metavar="NAME", help="profile in the AWS configuration files")
     group.add_argument("--region", metavar="NAME", help="for example eu-central-1")
     group.add_argument("--endpoint-url", metavar="URL", help="another address for AWS, such as a local one")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count
 from ddb_export.cli.tables import TABLES_HELP, tables_folder
+from ddb_export.domain.export_filter import NO_REPLICA
 
 if TYPE_CHECKING:
     from ddb_export.config.loader import LoadedTables
@@ -28,8 +29,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     folder: Path = arguments.folder
     unread = unread_files(folder)
-    document = document_of(folder, load_tables(folder, on_error="collect"))
-    document["notes"] = [f"{file} is not read: tables stand in the folder itself" for file in unread]
+    loaded = load_tables(folder, on_error="collect")
+    document = document_of(folder, loaded)
+    document["notes"] = [
+        *(f"{file} is not read: tables stand in the folder itself" for file in unread),
+        *(f"table '{each.name}' is filtered; {NO_REPLICA}" for each in loaded.tables if each.filter),
+    ]
     return console.result(document, lines(document))
 
 

@@ -125,7 +125,11 @@ def _clients(arguments: argparse.Namespace) -> Clients:
 
     def client(service: str) -> Any:
         return make_client(
-            service, profile=arguments.profile, region=arguments.region, endpoint_url=arguments.endpoint_url
+            service,
+            profile=arguments.profile,
+            region=arguments.region,
+            endpoint_url=arguments.endpoint_url,
+            role_arn=arguments.assumed_role,
         )
 
     return client

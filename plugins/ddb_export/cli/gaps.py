@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console
-from ddb_export.cli.tables import add_table_arguments, named_table
+from ddb_export.cli.tables import NamedTable, add_table_arguments, contract_of, named_table
+
+if TYPE_CHECKING:
+    from ddb_export.domain.evidence import PublishedEntry
 
 EMPTY_DOCUMENT: dict[str, Any] = {
     "ok": False,
@@ -25,6 +29,8 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "pending": [],
     "overflow": [],
     "overflow_unknown": 0,
+    "contract": None,
+    "raw_removed": [],
     "errors": [],
 }
 
@@ -39,6 +45,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from ddb_export.domain.shown import shown_entries
     from ddb_export.exceptions import NotReachableError
     from ddb_export.pipeline.ledger import Ledger
+    from ddb_export.pipeline.retention_records import RetentionRecords
 
     table = named_table(arguments)
     ledger = Ledger(table.store, table.lake)
@@ -54,8 +61,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         "table": table.lake.name,
         "overflow": [line.to_json() for line in overflow_lines(shown, ledger.read_schema())],
         "overflow_unknown": sum(entry.overflowed is None for entry in shown),
+        "contract": _stale(table, shown),
+        "raw_removed": sorted(RetentionRecords(table.store, table.lake).removals()),
     }
     return console.result(document, lines(document))
+
+
+def _stale(table: NamedTable, shown: Sequence[PublishedEntry]) -> list[dict[str, Any]] | None:
+    """Return what partitions show in another way than the contract says; None where no YAML says what the contract is."""
+    from ddb_export.domain.redaction import stale_lines
+
+    if table.configuration is None:
+        return None
+    return [line.to_json() for line in stale_lines(shown, contract_of(table.configuration).redaction)]
 
 
 def lines(document: dict[str, Any]) -> list[str]:
@@ -73,7 +91,31 @@ def lines(document: dict[str, Any]) -> list[str]:
         report += [f"  {label:<10} {each['start']} to {each['end']}" for each in document[name]]
     closed = [chain for chain in document["chains"] if not chain["current"]]
     report += [f"  closed     chain {chain['number']}, base {chain['base']}" for chain in closed]
-    return [*report, *_overflow(document)]
+    if gone := document["raw_removed"]:
+        names = gone[0] if len(gone) == 1 else f"{len(gone)} exports, {gone[0]} to {gone[-1]}"
+        report.append(f"  no raw     {names}: removed by retention; what is published of it stays")
+    found = [*_contract(document), *_overflow(document)]
+    if found:
+        found.append(
+            f"next: ddb-export widen {document['table']} --plan says what rewriting partitions changes, and what it costs"
+        )
+    return [*report, *found]
+
+
+def _contract(document: dict[str, Any]) -> list[str]:
+    """Return what is readable in another way than the contract says. The chain is whole nevertheless: no exit code speaks of it."""
+    from ddb_export.domain.redaction import difference_words
+
+    return [
+        f"  contract   {difference_words(each['attribute'], each['made'], each['contract'])}; {_where(each)}"
+        for each in (document["contract"] or ())
+    ]
+
+
+def _where(line: dict[str, Any]) -> str:
+    if line["exports"] == 1:
+        return str(line["first"])
+    return f"{line['exports']} exports, {line['first']} to {line['last']}"
 
 
 def _overflow(document: dict[str, Any]) -> list[str]:
@@ -83,15 +125,10 @@ def _overflow(document: dict[str, Any]) -> list[str]:
     lines = []
     for each in document["overflow"][:_MOST_LINES]:
         column = f" (column {each['column']}, {each['type']})" if each["column"] else ""
-        where = (
-            each["first"] if each["exports"] == 1 else f"{each['exports']} exports, {each['first']} to {each['last']}"
-        )
         attribute = each["attribute"] or "other attributes"
-        lines.append(f"  overflow   {attribute}{column}: {reason_words(each['reasons'])}; {where}")
+        lines.append(f"  overflow   {attribute}{column}: {reason_words(each['reasons'])}; {_where(each)}")
     if len(document["overflow"]) > _MOST_LINES:
         lines.append(f"  overflow   {len(document['overflow']) - _MOST_LINES} more attributes; --json has them all")
-    if lines:
-        lines.append(f"next: ddb-export widen {document['table']} --plan says what columns that hold it cost")
     return lines
 
 

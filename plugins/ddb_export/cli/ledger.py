@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         level=VerificationLevel(arguments.level),
         database=database,
         bucket_owner=table.configuration.bucket_owner if table.configuration else None,
+        export_filter=table.configuration.export_filter if table.configuration else None,
     )
     document = _document(outcome, table.lake.name, applied=arguments.apply)
     return console.result(document, lines(document))

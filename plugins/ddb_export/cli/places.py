@@ -36,5 +36,6 @@ class Places:
                 profile=self._arguments.profile,
                 region=self._arguments.region,
                 endpoint_url=self._arguments.endpoint_url,
+                role_arn=self._arguments.assumed_role,
             )
         return S3ObjectStore(self._client, place.bucket), place.path

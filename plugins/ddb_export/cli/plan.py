@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         profile=arguments.profile,
         region=arguments.region or (source.split(":")[3] if source.startswith("arn:") else None),
         endpoint_url=arguments.endpoint_url,
+        role_arn=arguments.assumed_role,
     )
     document = _answer(arguments, table, ledger, DynamoDBGateway(client), source)
     return console.result({**EMPTY_DOCUMENT, **document}, lines({**EMPTY_DOCUMENT, **document}))
@@ -119,6 +120,9 @@ def _answer(
     recovery, now = dynamodb.recovery(source)
     chain = ledger.read(tuple(configuration.outputs) if configuration else ())
     asked = asked_run(arguments, configuration, now, chain.head, is_first=chain.base_claim is None)
+    if configuration is None and chain.base_claim:
+        # Without its YAML, the chain says what its exports hold.
+        asked = asked.with_filter(chain.base_claim.request.export_filter)
     document = {
         "table": table.lake.name,
         "table_arn": identity.table_arn,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.plan_request import Asked
-from ddb_export.domain.cost import Budget, Estimate, usd
+from ddb_export.domain.cost import Budget, Estimate, limit, usd
 from ddb_export.domain.plan import PointInTimeRecovery
 from ddb_export.domain.utc import iso, parse_utc
 
@@ -194,9 +194,9 @@ def _budget_words(document: Mapping[str, Any]) -> str:
     budget = document["budget"]
     limits = []
     if budget["run_usd"] is not None:
-        limits.append(f"{usd(Decimal(budget['run_usd']))} a run")
+        limits.append(f"{limit(Decimal(budget['run_usd']))} a run")
     if budget["month_usd"] is not None:
-        limits.append(f"{usd(Decimal(budget['month_usd']))} a month")
+        limits.append(f"{limit(Decimal(budget['month_usd']))} a month")
     if not limits:
         return "none is set"
     dearest = f"; the dearest costs {usd(Decimal(budget['dearest_run_usd']))}" if document["run"]["runs"] > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from ddb_export.exceptions import UsageError
 
 if TYPE_CHECKING:
     from ddb_export.config.model import TableConfiguration
+    from ddb_export.domain.export_filter import ExportFilter
 
 INTERVALS_AT_ONCE = 400
 """Data intervals of a backfill that are planned together: with a window a day at the least, fewer than a run may have."""
@@ -45,6 +46,10 @@ class Asked:
     def kind(self) -> RunKind:
         """Which kind of run it is."""
         return self.requests[0].kind
+
+    def with_filter(self, export_filter: ExportFilter | None) -> Asked:
+        """Return the same, asked with a filter."""
+        return replace(self, requests=tuple(replace(each, export_filter=export_filter) for each in self.requests))
 
     def run_of(self, moment: datetime) -> int:
         """Return the number, from 0, of the backfill's run whose interval holds a moment; 0 for a single run."""
@@ -206,6 +211,7 @@ def _request(
         wanted=wanted,
         re_export=re_export,
         on_chain_end=ChainEnd(table.on_chain_end) if table else ChainEnd.FAIL,
+        export_filter=table.export_filter if table else None,
     )
 
 

@@ -28,7 +28,7 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "errors": [],
 }
 
-_VARIANTS = ("runs", "no-data", "replay")
+_VARIANTS = ("runs", "no-data", "replay", "lifecycle")
 _DOCUMENTS = ("role", "bucket", "key")
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/\S+")
 _TABLE = re.compile(r"arn:([^:]+):dynamodb:[^:]+:([0-9]{12}):table/.+")
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variant",
         choices=_VARIANTS,
         default="runs",
-        help="runs: all that the DAG does (default); no-data: never reads a data file; replay: starts no export",
+        help="runs: all that the DAG does (default); no-data: never reads a data file; replay: starts no export;"
+        " lifecycle: what ddb-export lifecycle does, nothing else",
     )
     parser.add_argument(
         "--document",
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError(
             f"table {arguments.table}", "a lake's URI does not say what its runs need", "give a configured name"
         )
-    subject = subject_of(table, arguments.region, arguments.role_arn)
+    subject = subject_of(table, arguments.region, arguments.role_arn or table.role_arn)
     document = _document(table, subject, arguments.variant)
     notes = document["notes"] if not console.as_json else ()
     printed = [] if console.as_json else lines(document, arguments.document)
@@ -115,7 +116,7 @@ def _catalog_of(table: TableConfiguration) -> dict[str, Any]:
     return {
         "typed_tables": {output: names[output] for output in ("snapshots", "changes") if output in table.outputs},
         "raw_tables": tuple(names[each] for each in ("raw_snapshots", "raw_changes")) if "raw" in table.outputs else (),
-        "views": tuple(names[each] for each in ("latest", "history", "overflow")) if table.views else (),
+        "views": tuple(names[each] for each in table.view_names) if table.views else (),
         "partition_index": table.glue.partition_index,
     }
 

@@ -64,10 +64,20 @@ def named_table(arguments: argparse.Namespace) -> NamedTable:
         bucket = "" if store.uri("").startswith("/") else arguments.table.split("/")[2]
         return NamedTable(Lake(bucket, prefix, name), store, None)
     table = configured_table(arguments)
-    if arguments.region is None:
-        arguments.region = table.region
+    use_place_of(table, arguments)
     store, _ = Places(arguments).open(table.lake_uri)
     return NamedTable(Lake(table.bucket, table.prefix, table.name), store, table)
+
+
+def use_place_of(table: TableConfiguration, arguments: argparse.Namespace) -> None:
+    """Let clients be made for a table's region and role, as its DAG has them.
+
+    Who names a profile says whose credentials are meant: no role is assumed with them.
+    """
+    if arguments.region is None:
+        arguments.region = table.region
+    if arguments.profile is None:
+        arguments.assumed_role = table.role_arn
 
 
 HASH_KEY_VARIABLE = "DDB_EXPORT_HASH_KEY"

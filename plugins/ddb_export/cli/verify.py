@@ -53,7 +53,9 @@ def add_source_argument(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Verify and print the report."""
+    from ddb_export.domain.manifest import EXPORTS_FOLDER
     from ddb_export.pipeline.location import locate_export
+    from ddb_export.pipeline.retention_records import removal_beside
     from ddb_export.pipeline.verification import VerificationLevel, read_manifests, verify_export
 
     store, path = Places(arguments).open(arguments.uri)
@@ -66,6 +68,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         progress=console.phase("verify", len(manifests.files)),
     )
     document = report.to_json()
+    raw_folder, below, _ = location.folder.rpartition(f"/{EXPORTS_FOLDER}/")
+    if not report.ok and below and (removal := removal_beside(store, raw_folder)):
+        remedy = "look at what is published: ddb-export gaps; restore the files only if you need them again"
+        document["errors"].insert(0, {"file": store.uri(raw_folder), "cause": removal.words, "remedy": remedy})
     return console.result(document, lines(document))
 
 

@@ -32,6 +32,7 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "added": [],
     "refilled": [],
     "left": [],
+    "contract": [],
     "partitions": None,
     "files": None,
     "bytes": None,
@@ -82,6 +83,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     plan = widening.plan(Wish(names=tuple(arguments.column), retype=arguments.retype), _now())
     estimated = estimate_widening(plan.entries, _prices(table, arn))
     document = _document(plan, estimated, table.lake.name)
+    if plan.is_empty and not arguments.plan:
+        widening.note_what_is_shown()
     if arguments.plan or plan.is_empty:
         return console.result({**document, "ok": True, "planned_only": True}, _lines(document, plan, done=None))
     if dear := _over_budget(table, plan, estimated):
@@ -106,7 +109,13 @@ def _widening(arguments: argparse.Namespace, table: NamedTable) -> tuple[TableWi
             table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
         )
     region = arguments.region or owner.table_arn.split(":")[3]
-    client = make_client("glue", profile=arguments.profile, region=region, endpoint_url=arguments.endpoint_url)
+    client = make_client(
+        "glue",
+        profile=arguments.profile,
+        region=region,
+        endpoint_url=arguments.endpoint_url,
+        role_arn=arguments.assumed_role,
+    )
     return TableWidening(TableWork(ledger, table.store, _contract(table)), GlueGateway(client)), owner.table_arn
 
 
@@ -169,6 +178,7 @@ def _document(plan: WideningPlan, estimated: WideningEstimate, name: str) -> dic
         ],
         "refilled": list(decision.refilled),
         "left": [left.to_json() for left in decision.left],
+        "contract": [line.to_json() for line in decision.stale],
         "partitions": estimated.partitions,
         "files": estimated.files,
         "bytes": estimated.bytes_read,
@@ -213,8 +223,9 @@ COMMAND = Command(
     summary="rewrite partitions so that columns hold what overflowed",
     description=(
         "Give published columns types that hold what is in _overflow, and rewrite the\n"
-        "older partitions from their raw exports. Nothing is exported. Readers see the\n"
-        "old columns until all is rewritten. Interrupted, the same command goes on."
+        "older partitions from their raw exports; also those that show what the contract\n"
+        "drops or hashes by now. Nothing is exported. Readers see the old columns until\n"
+        "all is rewritten. Interrupted, the same command goes on."
     ),
     example="ddb-export widen orders --plan\n  ddb-export widen orders --column price",
     add_arguments=add_arguments,

@@ -22,6 +22,7 @@ from ddb_export.config.fields import Accepts, Switch, matching
 from ddb_export.config.problems import refuse
 from ddb_export.domain.column_types import ACCEPTED_TYPES, DeclaredTypeError, parse_declared_type
 from ddb_export.domain.contract import DEFAULT_COLUMN_LIMIT, ColumnRule, Contract, OnViolation
+from ddb_export.domain.entities import ENTITY_VIEWS, Entities
 from ddb_export.domain.schema import RESERVED_NAMES
 from ddb_export.exceptions import ConfigurationError
 
@@ -82,6 +83,47 @@ HashConnection = Annotated[
 ]
 
 
+_ENTITY = r"[a-z0-9_]{1,64}"
+_LONGEST_KEY = 2048
+_TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY}
+_EQUALS_SCHEMA = {
+    "type": "object",
+    "properties": {"equals": _TEXT_SCHEMA},
+    "required": ["equals"],
+    "additionalProperties": False,
+}
+
+
+def _entity_tables(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        refuse("names no entity")
+    for name, match in value.items():
+        if not isinstance(name, str) or re.fullmatch(_ENTITY, name) is None:
+            refuse(
+                f"names the entity '{name}', and Glue and Athena do not take that as it is",
+                "write 1 to 64 lower-case letters, digits, '_'",
+            )
+        text = match["equals"] if isinstance(match, Mapping) and set(match) == {"equals"} else match
+        if not isinstance(text, str) or not 1 <= len(text) <= _LONGEST_KEY:
+            refuse(f"does not say what tells '{name}'", "write a pattern such as 'ORDER#*', or {equals: TEXT}")
+    return value
+
+
+EntityTables = Annotated[
+    Mapping[str, str | Mapping[str, str]],
+    BeforeValidator(_entity_tables),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": f"^{_ENTITY}$"},
+            "additionalProperties": {"anyOf": [_TEXT_SCHEMA, _EQUALS_SCHEMA]},
+        }
+    ),
+    Accepts("a mapping of entities to patterns such as 'ORDER#*', or to {equals: TEXT}"),
+]
+
+
 class ColumnConfiguration(BaseModel):
     """What is fixed about one attribute and its column."""
 
@@ -113,6 +155,24 @@ class ColumnConfiguration(BaseModel):
         return self
 
 
+class EntitiesConfiguration(BaseModel):
+    """How the items of a single-table design are told apart; each entity has views of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+    attribute: Annotated[str, Field(min_length=1), Accepts("the exact name of an attribute")] = Field(
+        description="Attribute whose text (S) tells them, by its exact name; best a key."
+    )
+    tables: EntityTables = Field(
+        description="Name of the entity → the pattern of the text, * for any characters; or {equals: text}."
+    )
+
+    @property
+    def entities(self) -> Entities:
+        """The entities as views and conversion know them."""
+        return Entities.from_json({"attribute": self.attribute, "tables": dict(sorted(self.tables.items()))})
+
+
 class ContractConfiguration(BaseModel):
     """What is fixed about a table's columns; without it types and names follow from the data."""
 
@@ -134,6 +194,34 @@ class ContractConfiguration(BaseModel):
     hash_conn_id: HashConnection = Field(
         None, description="Airflow connection whose password is the key of the hashes."
     )
+
+    entities: EntitiesConfiguration | None = Field(
+        None,
+        description="How the items of a single-table design are told apart, which get views of their own; null: not at all.",
+    )
+
+    @model_validator(mode="after")
+    def _entities_can_be_told(self) -> Self:
+        if self.entities is None:
+            return self
+        rule = self.columns.get(self.entities.attribute)
+        if rule and (rule.drop or rule.hash):
+            what = "dropped" if rule.drop else "hashed"
+            refuse(
+                f"is told by '{self.entities.attribute}', which is {what}",
+                "tell them by another attribute",
+                key="entities",
+            )
+        names = self.entity_views
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            refuse(f"gives two views the name '{twice[0]}'", "rename an entity", key="entities")
+        return self
+
+    @property
+    def entity_views(self) -> tuple[str, ...]:
+        """What follows the table's Glue name in the names of the entities' views."""
+        names = sorted(self.entities.tables) if self.entities else ()
+        return tuple(name + suffix for name in names for suffix in ENTITY_VIEWS)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -174,5 +262,10 @@ class ContractConfiguration(BaseModel):
             for attribute, column in sorted(self.columns.items())
         )
         return Contract(
-            rules, self.column_limit, OnViolation(self.on_violation), self.quarantine_limit, self.hash_conn_id
+            rules,
+            self.column_limit,
+            OnViolation(self.on_violation),
+            self.quarantine_limit,
+            self.hash_conn_id,
+            entities=self.entities.entities if self.entities else None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -114,10 +115,17 @@ def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | N
     for part in location:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            annotation = field.annotation if field else None
+            annotation = _without_null(field.annotation) if field else None
         else:
             annotation = _value_type(annotation)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _without_null(annotation: Any) -> Any:
+    """The model of a key that may also be null; any other type as it is."""
+    others = [each for each in get_args(annotation) if each is not NoneType]
+    may_be_null = len(others) == 1 and NoneType in get_args(annotation)
+    return others[0] if may_be_null and isinstance(others[0], type) else annotation
 
 
 def _value_type(annotation: Any) -> Any:

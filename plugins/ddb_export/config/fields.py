@@ -142,6 +142,9 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+AS_TUPLE = BeforeValidator(_as_tuple)
+
+
 def _without_repetition(values: tuple[str, ...]) -> tuple[str, ...]:
     repeated = {value for value in values if values.count(value) > 1}
     if repeated:
@@ -226,6 +229,13 @@ PollInterval = Annotated[
     timedelta, *_duration(timedelta(seconds=1), timedelta(hours=1)), _json_duration, _write_duration
 ]
 RetryDelay = Annotated[timedelta, *_duration(timedelta(0), timedelta(days=1)), _json_duration, _write_duration]
+RawAge = Annotated[timedelta, *_duration(timedelta(days=1), timedelta(days=36_500)), _json_duration, _write_duration]
+Sla = Annotated[
+    Annotated[timedelta, *_duration(timedelta(minutes=15), timedelta(days=365)), _json_duration, _write_duration]
+    | None,
+    Accepts("a duration of 15m to 365d, such as 26h, or null for no promise"),
+]
+Horizon = Annotated[timedelta, *_duration(timedelta(0), timedelta(days=35)), _json_duration, _write_duration]
 WhenChainEnds = Annotated[Literal["fail", "new_base"], Accepts("fail or new_base")]
 WideningPolicy = Annotated[Literal["by_request", "automatic"], Accepts("by_request or automatic")]
 View = Annotated[Literal["NEW_AND_OLD_IMAGES", "NEW_IMAGE"], Accepts("NEW_AND_OLD_IMAGES or NEW_IMAGE")]
@@ -236,6 +246,13 @@ Region = Annotated[
 AccountId = Annotated[
     Annotated[str, matching(r"[0-9]{12}", "is not an account id")] | None,
     Accepts("the 12 digits of an AWS account in quotes, such as '012345678901'"),
+]
+RoleArn = Annotated[
+    Annotated[
+        str, matching(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,576}", "is not the ARN of a role")
+    ]
+    | None,
+    Accepts("the ARN of a role in the table's account, such as arn:aws:iam::012345678901:role/lake"),
 ]
 KmsKey = Annotated[
     Annotated[

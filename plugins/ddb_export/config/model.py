@@ -14,11 +14,18 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddb_export.config import fields
+from ddb_export.config.alerts import AlertConfiguration
 from ddb_export.config.catalog import GlueConfiguration
+from ddb_export.config.compaction import CompactionConfiguration
 from ddb_export.config.contract import ContractConfiguration
+from ddb_export.config.durations import format_duration
 from ddb_export.config.explain import explain
+from ddb_export.config.filters import FilterConfiguration
 from ddb_export.config.problems import refuse
+from ddb_export.config.retention import RetentionConfiguration
 from ddb_export.domain.cost import AMOUNT_PATTERN
+from ddb_export.domain.export_filter import ExportFilter
+from ddb_export.domain.schedule import longest_interval
 from ddb_export.exceptions import ConfigurationError
 
 DAG_ID_PREFIX = "ddb_export__"
@@ -46,6 +53,11 @@ def _name_of(table: str) -> str:
 def _region_of(table: str) -> str | None:
     match = _ARN.fullmatch(table)
     return match.group(1) if match else None
+
+
+def _account_of(table: str) -> str | None:
+    match = _ARN.fullmatch(table)
+    return match.group(2) if match else None
 
 
 class AthenaConfiguration(BaseModel):
@@ -125,6 +137,9 @@ class TableConfiguration(BaseModel):
     export_view: fields.View = Field(
         "NEW_AND_OLD_IMAGES", description="What an incremental export holds of each changed item."
     )
+    filter: FilterConfiguration | None = Field(
+        None, description="What of the table is exported; null: all of it. A filtered lake is no replica of its table."
+    )
     region: fields.Region = Field(
         default_factory=lambda given: _region_of(given["table"]),
         description="AWS region of the table; default: that of its ARN, else that of the connection.",
@@ -137,6 +152,10 @@ class TableConfiguration(BaseModel):
     )
     aws_conn_id: fields.ConnectionId = Field(
         "aws_default", description="Airflow connection; null: the AWS default credentials."
+    )
+    role_arn: fields.RoleArn = Field(
+        None,
+        description="Role of the table's account to assume over the connection; null: what the connection says.",
     )
     settle: fields.Settle = Field(timedelta(minutes=5), description="How long after its end a window is asked for.")
     poll_interval: fields.PollInterval = Field(
@@ -158,6 +177,15 @@ class TableConfiguration(BaseModel):
     prices: PriceConfiguration = Field(
         PriceConfiguration(), description="Prices of estimates; default: AWS's, as the package knows them."
     )
+    retention: RetentionConfiguration = Field(
+        RetentionConfiguration(), description="How long raw exports are kept, and where; default: all stays as it is."
+    )
+    sla: fields.Sla = Field(
+        None, description="How old the data may become, by how far it is complete; null: nothing is promised."
+    )
+    alerts: AlertConfiguration = Field(
+        AlertConfiguration(), description="Who is told of data that is late, and of what threatens it."
+    )
     on_chain_end: fields.WhenChainEnds = Field(
         "fail",
         description="What to do where windows cannot follow any more: fail, or begin anew with a full export.",
@@ -165,6 +193,9 @@ class TableConfiguration(BaseModel):
     widening: fields.WideningPolicy = Field(
         "by_request",
         description="When columns that have become too narrow are widened: by request, or by each run within the budget.",
+    )
+    compaction: CompactionConfiguration = Field(
+        CompactionConfiguration(), description="When many small files become few large ones, and how large."
     )
     pool: fields.Text = Field("default_pool", description="Airflow pool of the tasks.")
     queue: fields.Text | None = Field(None, description="Executor queue of the tasks; null: Airflow's default.")
@@ -211,6 +242,45 @@ class TableConfiguration(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _sla_can_be_kept(self) -> Self:
+        if self.sla is not None and self.schedule is not None:
+            longest = longest_interval(self.schedule)
+            if self.sla <= longest + self.settle:
+                shown = format_duration(longest)
+                refuse(
+                    f"cannot be kept: with schedule '{self.schedule}' the data is {shown} old before the next run begins",
+                    f"write more than {shown}, and time enough for a run, or run more often",
+                    key="sla",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _accounts_agree(self) -> Self:
+        account, role_account = _account_of(self.table), self.role_arn.split(":")[4] if self.role_arn else None
+        if account is not None and role_account is not None and account != role_account:
+            # Developer guide, "API operations supported by resource-based policies": exports are not among them.
+            refuse(
+                f"is in account {role_account}, the table's ARN in {account}, and DynamoDB exports no table of another account",
+                f"write a role of account {account}",
+                key="role_arn",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _entities_have_views(self) -> Self:
+        if not self.contract.entities:
+            return self
+        if not self.views:
+            refuse("declares entities, which are shown by views", "add views: true", key="contract")
+        if taken := sorted(set(self.contract.entity_views) & GLUE_SUFFIXES.keys()):
+            refuse(
+                f"names entities so that a view would be called {self.glue_name}_{taken[0]}, as one of the lake's own is",
+                "give the entity another name",
+                key="contract",
+            )
+        return self
+
     @property
     def dag_id(self) -> str:
         """``ddb_export__{name}``: stable for the life of the table's lake."""
@@ -244,12 +314,23 @@ class TableConfiguration(BaseModel):
     @property
     def glue_tables(self) -> dict[str, str]:
         """The Glue table of each output, and the name of each helper view, by the words of :data:`GLUE_SUFFIXES`."""
-        return {output: self.glue_name + suffix for output, suffix in GLUE_SUFFIXES.items()}
+        names = {output: self.glue_name + suffix for output, suffix in GLUE_SUFFIXES.items()}
+        return {**names, **{view: f"{self.glue_name}_{view}" for view in self.contract.entity_views}}
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """The keys of :attr:`glue_tables` that are views."""
+        return ("latest", "history", "overflow", *self.contract.entity_views)
 
     @property
     def own_prices(self) -> dict[str, str]:
         """The prices that are declared, by name, as plain digits; what is not is left to the package."""
         return {name: f"{amount:f}" for name, amount in self.prices if amount is not None}
+
+    @property
+    def export_filter(self) -> ExportFilter | None:
+        """What of the table is exported; None for all of it."""
+        return self.filter.export_filter if self.filter else None
 
     @property
     def athena_output_location(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from ddb_export.conversion.batch import EncodedBlock, RowFormat
 from ddb_export.conversion.checked import CheckedRun, ExactRun, checked_runs, without_garbage_collection
 from ddb_export.conversion.data_file import DataFileDigest, DataFileReader, lines_of, stream_name
+from ddb_export.conversion.entity_columns import EntityColumnsFinder
 from ddb_export.conversion.fast_batch import RunEncoder
 from ddb_export.conversion.quarantine import QuarantineFile
 from ddb_export.conversion.scan import ScanResult
@@ -70,6 +71,7 @@ class ConvertedFile:
     :ivar first_written_at: earliest WriteTimestampMicros (microseconds since the epoch, UTC); null if none.
     :ivar last_written_at: the latest.
     :ivar digest: of the data file that was read, so that a caller can see that it is the verified one.
+    :ivar entities: entity → columns that its rows have; null where the contract declares none.
     """
 
     rows: int
@@ -80,6 +82,7 @@ class ConvertedFile:
     overflowed: Mapping[str, int] = field(default_factory=dict)
     first_written_at: int | None = None
     last_written_at: int | None = None
+    entities: Mapping[str, Sequence[str]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One member per field, as named; ``digest`` is an object."""
@@ -215,6 +218,7 @@ def _write(
     quarantine: QuarantineFile,
 ) -> ConvertedFile:
     encoder = RunEncoder(row_format)
+    entities = EntityColumnsFinder(row_format.contract.entities, row_format.columns)
     line_number = 1
     with quarantine, _ParquetOutput(destination, row_format) as output:
         for runs, json_bytes in blocks:
@@ -225,6 +229,7 @@ def _write(
                 for index, reason, line in encoded.quarantined:
                     quarantine.add(line_number + index, reason, line)
                 line_number += encoded.lines
+                entities.add(encoded.batch)
                 output.add(encoded)
             output.end_block(json_bytes)
     return ConvertedFile(
@@ -236,6 +241,7 @@ def _write(
         overflowed=dict(sorted(output.overflowed.items())),
         first_written_at=output.first_written_at,
         last_written_at=output.last_written_at,
+        entities=entities.found,
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ddb_export.domain.export import ExportDescription, ExportRequest
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.utc import iso
 
 
@@ -49,7 +50,7 @@ def disagreements(
         ("ExportFormat", request.export_format, description.export_format),
         ("S3Bucket", request.bucket, description.bucket),
         ("S3Prefix", request.s3_prefix, (description.s3_prefix or "").strip("/")),
-        ("FilterSpecification", False, description.filtered),
+        ("FilterSpecification", request.export_filter, description.export_filter),
     ]
     if table_id is not None:
         points.append(("TableId", table_id, description.table_id))
@@ -59,6 +60,6 @@ def disagreements(
 def _words(value: object) -> str:
     if isinstance(value, datetime):
         return iso(value)
-    if value is None or isinstance(value, bool):
-        return "present" if value else "absent"
-    return str(value) if isinstance(value, str | StrEnum) else repr(value)
+    if value is None:
+        return "absent"
+    return str(value) if isinstance(value, str | StrEnum | ExportFilter) else repr(value)

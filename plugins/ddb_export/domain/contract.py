@@ -19,6 +19,8 @@ from typing import Any
 
 from ddb_export.domain.attribute_value import AttributeValue, canonical_text
 from ddb_export.domain.column_types import DeclaredType, parse_declared_type
+from ddb_export.domain.entities import Entities
+from ddb_export.domain.redaction import Redaction
 from ddb_export.domain.statistics import AttributeStatistics, ExportStatistics
 from ddb_export.exceptions import ConfigurationError, ConversionError
 
@@ -81,6 +83,7 @@ class Contract:
     :ivar quarantine_limit: most lines of an export that may be quarantined, as digits, or as percent such as ``0.1%``; None for no limit.
     :ivar hash_conn_id: Airflow connection whose password is the key of the hashes.
     :ivar key: that key, where it is at hand; never shown, never written.
+    :ivar entities: how items are told apart that are shown in views of their own; None for none.
     """
 
     rules: tuple[ColumnRule, ...] = ()
@@ -89,6 +92,7 @@ class Contract:
     quarantine_limit: str | None = None
     hash_conn_id: str | None = None
     key: bytes | None = field(default=None, repr=False)
+    entities: Entities | None = None
 
     @cached_property
     def by_attribute(self) -> Mapping[str, ColumnRule]:
@@ -110,15 +114,23 @@ class Contract:
         """Whether it takes anything out of the data; then lines are never kept whole."""
         return bool(self.dropped or self.hashed)
 
+    @property
+    def redaction(self) -> Redaction:
+        """What it takes out of the data; the key of the hashes is in it by digest, where it is at hand."""
+        digest = self.key_digest if self.hashed and self.key else None
+        return Redaction(self.dropped, self.hashed, digest, self.entities.fingerprint if self.entities else None)
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of all that decides what files hold; empty if nothing does."""
         rules = [[rule.attribute, rule.to_json()] for rule in sorted(self.rules, key=lambda rule: rule.attribute)]
         rules = [rule for rule in rules if rule[1]]
         moves = self.on_violation is OnViolation.QUARANTINE
-        if not rules and not moves:
+        if not rules and not moves and not self.entities:
             return ""
-        text = json.dumps([rules, str(OnViolation.QUARANTINE) if moves else None])
+        # The files are the same whatever the entities; but what is found out about them while they are made is not.
+        more = [self.entities.fingerprint] if self.entities else []
+        text = json.dumps([rules, str(OnViolation.QUARANTINE) if moves else None, *more])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -217,6 +229,8 @@ class Contract:
         for name in ("quarantine_limit", "hash_conn_id"):
             if getattr(self, name) is not None:
                 document[name] = getattr(self, name)
+        if self.entities:
+            document["entities"] = self.entities.to_json()
         return document
 
     @classmethod
@@ -229,6 +243,7 @@ class Contract:
             OnViolation(document.get("on_violation", OnViolation.OVERFLOW)),
             document.get("quarantine_limit"),
             document.get("hash_conn_id"),
+            entities=Entities.from_json(document["entities"]) if document.get("entities") else None,
         )
 
 

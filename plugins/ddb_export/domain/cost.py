@@ -200,7 +200,7 @@ def require_within_budget(estimated: Estimate, budget: Budget, thing: str = "thi
         what, basis = _named(dearest.planned), ""
     raise BudgetError(
         thing,
-        f"{what} would cost about {usd(estimated.total)}, more than the budget of {usd(budget.run)} a run"
+        f"{what} would cost about {usd(estimated.total)}, more than the budget of {limit(budget.run)} a run"
         f"{basis}: {dearest.basis}",
         f"set budget.run of the table to {usd(estimated.total)} or more if that is worth it, or ask for less",
     )
@@ -217,7 +217,7 @@ def require_within_month(estimated: Estimate, budget: Budget, spent: Decimal, th
     raise BudgetError(
         thing,
         f"{len(estimated.billed)} export{'s' * (len(estimated.billed) > 1)} would cost about {usd(estimated.total)} beside the"
-        f" {usd(spent)} that this month's exports cost, more than the budget of {usd(budget.month)} a month",
+        f" {usd(spent)} that this month's exports cost, more than the budget of {limit(budget.month)} a month",
         f"set budget.month of the table to {usd(spent + estimated.total)} or more if that is worth it, or wait for the next month",
     )
 
@@ -227,6 +227,11 @@ def usd(amount: Decimal) -> str:
     cents = amount.quantize(Decimal("0.01"), ROUND_CEILING)
     shown = cents if amount >= 1 or amount == cents else amount.quantize(Decimal("0.0001"), ROUND_CEILING)
     return f"{shown:f} USD"
+
+
+def limit(amount: Decimal) -> str:
+    """Write a budget for people: as :func:`usd` does where that is exact, else digit by digit, for a limit must not look higher than it is."""
+    return usd(amount) if amount == amount.quantize(Decimal("0.0001"), ROUND_CEILING) else f"{amount:f} USD"
 
 
 def size_in_words(size: int) -> str:

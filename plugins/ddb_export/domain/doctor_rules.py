@@ -13,7 +13,8 @@ from ddb_export.domain.utc import iso
 from ddb_export.exceptions import DdbExportError, PermissionDeniedError, TableMissingError
 
 MOST_EXPORTS = 300
-"""Exports that may run at a time in an account and region (Developer Guide, "Service, account, and table quotas")."""
+"""Exports that may run at a time in an account and region (Developer Guide, "Service, account, and table quotas": 300 full ones, and 300
+incremental ones). Both kinds are held against it together here, because ListExports need not tell them apart: that errs on the safe side."""
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _SKEW_WARNS = timedelta(seconds=30)
@@ -129,8 +130,8 @@ def _quota(declared: Declared, facts: Facts) -> Finding:
 def _bucket(declared: Declared, facts: Facts) -> Iterator[Finding]:
     bucket = facts.bucket
     if isinstance(bucket, PermissionDeniedError):
-        remedy = f"grant s3:ListBucket on it to the role, in its account's bucket policy too: {declared.bucket_uri}"
-        yield Finding("bucket", Level.FAIL, f"{declared.bucket_uri}: {bucket.cause}", remedy)
+        found = f"{declared.bucket_uri} may not be looked at ({bucket.cause})"
+        yield Finding("bucket", Level.FAIL, found, _admit(declared, facts.table))
         return
     if isinstance(bucket, DdbExportError):
         missing = bucket.code in ("NoSuchBucket", "NotFound", "404")
@@ -151,6 +152,15 @@ def _bucket(declared: Declared, facts: Facts) -> Iterator[Finding]:
     else:
         yield Finding("bucket", Level.OK, f"{declared.bucket_uri} answers and belongs to {owner}")
     yield from _region(facts, bucket.region)
+
+
+def _admit(declared: Declared, table: TableFacts | DdbExportError) -> str:
+    """Say who has to let the role in: S3 does not say whose a bucket is that may not be looked at."""
+    owner = declared.bucket_owner
+    statements = f"what ddb-export policy {declared.name} --document bucket prints"
+    if owner and not (isinstance(table, TableFacts) and owner == table.account):
+        return f"let account {owner} add {statements} to the bucket's policy, and grant the role s3:ListBucket on it"
+    return f"grant the role s3:ListBucket on it; if the bucket is another account's, set bucket_owner and let that account add {statements}"
 
 
 def _region(facts: Facts, region: str | None) -> Iterator[Finding]:
@@ -233,7 +243,10 @@ def _lifecycle(declared: Declared, facts: Facts) -> Iterator[Finding]:
         yield Finding("lifecycle", Level.FAIL, found, "narrow the rule's prefix, so that the ledger stays")
     for rule in data:
         found = f"rule '{rule.name}' {rule.harm} what is below '{rule.prefix}', which touches {declared.folder}/"
-        remedy = "keep raw exports until what is made of them is published, and published files for as long as Glue names them"
+        remedy = (
+            f"take {declared.folder}/ out of it; ddb-export lifecycle {declared.name} lets go of raw files when what is made of them is"
+            " published, and published files must stay for as long as Glue names them"
+        )
         yield Finding("lifecycle", Level.WARN, found, remedy)
     if not ledger and not data:
         yield Finding("lifecycle", Level.OK, f"no rule takes anything away below {declared.folder}/")

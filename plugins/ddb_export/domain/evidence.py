@@ -204,6 +204,7 @@ class VerifiedEntry:
     :param manifest_key: object key of manifest-summary.json.
     :param ttl_attribute: the table's TTL attribute when this was verified, None while TTL was off.
     :param verified_at: when, by AWS's clock.
+    :param export_filter: the filter that it was exported with, in words; the claim has all of it. None for the whole table.
     """
 
     export: str
@@ -225,6 +226,7 @@ class VerifiedEntry:
     billed_bytes: int
     ttl_attribute: str | None
     verified_at: datetime
+    export_filter: str | None = None
 
     @property
     def window(self) -> Window | None:
@@ -259,6 +261,12 @@ class PublishedEntry:
     :param glue_table: ``database.table`` where it is registered.
     :param overflowed: attribute → reason → rows of what no column could hold
         (:func:`ddb_export.domain.overflow.overflow_reasons`); None where a version wrote it that did not count yet.
+    :param redaction: what the contract took out of it (:meth:`ddb_export.domain.redaction.Redaction.to_json`); None where a version
+        wrote it that did not record it yet, or of raw files.
+    :param entities: which columns the rows of each entity have (:func:`ddb_export.domain.entities.found_json`); None where none were declared.
+    :param made_from: generation whose files were merged to these; None for converted files.
+    :param target_file_bytes: size that they were merged up to; ``compacted_at`` when. The time of publication is that of the
+        converted files.
     """
 
     output: str
@@ -275,15 +283,37 @@ class PublishedEntry:
     schema_fingerprint: str
     published_at: datetime
     overflowed: Mapping[str, Mapping[str, int]] | None = None
+    redaction: Mapping[str, Any] | None = None
+    entities: Mapping[str, Any] | None = None
+    made_from: str | None = None
+    target_file_bytes: int | None = None
+    compacted_at: datetime | None = None
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What tells which of two is the later one of a partition.
+
+        One second may hold two generations; that of the newer columns is the later one. Compacted files come right after those that
+        they are made of, whatever the clocks say; they are compacted again only to fewer.
+        """
+        return (
+            self.published_at,
+            self.schema_version,
+            self.export,
+            self.made_from is not None,
+            -self.files if self.made_from else 0,
+            self.generation,
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Return a flat object that :meth:`from_json` reads."""
-        return _flat(self)
+        """Return a flat object that :meth:`from_json` reads; what is said of compacted files is in it for these only."""
+        of_compacted = ("made_from", "target_file_bytes", "compacted_at", "entities")
+        return {name: value for name, value in _flat(self).items() if value is not None or name not in of_compacted}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> PublishedEntry:
         """Read what :meth:`to_json` wrote; keys of newer versions are passed over."""
-        return cls(**_known(cls, document, ("published_at",)))
+        return cls(**_known(cls, document, ("published_at", "compacted_at")))
 
 
 def subject_of(export: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ddb_export.domain.export_filter import ExportFilter, filter_of
 from ddb_export.domain.utc import compact, iso, parse_utc
 from ddb_export.domain.window import Window
 
@@ -59,6 +60,7 @@ class ExportRequest:
     :param bucket_owner: account id of the bucket's owner; needed for a bucket of another account.
     :param kms_key: id, ARN or alias of the KMS key that encrypts the files; none for SSE-S3 (AES256).
     :param export_format: format of the data files.
+    :param export_filter: what of the table it holds; None for all of it.
     :raises ValueError: neither or both of ``export_time`` and ``window``.
     """
 
@@ -71,6 +73,7 @@ class ExportRequest:
     bucket_owner: str | None = None
     kms_key: str | None = None
     export_format: ExportFormat = ExportFormat.DYNAMODB_JSON
+    export_filter: ExportFilter | None = None
 
     def __post_init__(self) -> None:
         if (self.export_time is None) == (self.window is None):
@@ -103,6 +106,8 @@ class ExportRequest:
             parameters["S3BucketOwner"] = self.bucket_owner
         if self.kms_key:
             parameters["S3SseKmsKeyId"] = self.kms_key
+        if self.export_filter:
+            parameters["FilterSpecification"] = self.export_filter.to_api()
         if self.window:
             parameters["IncrementalExportSpecification"] = {
                 "ExportFromTime": self.window.start,
@@ -114,8 +119,11 @@ class ExportRequest:
         return parameters
 
     def to_json(self) -> dict[str, Any]:
-        """Return a flat JSON object that :meth:`from_json` reads back."""
-        return {
+        """Return a JSON object that :meth:`from_json` reads back; a filter is in it only if there is one.
+
+        Tokens are made of it: what it says of a request without a filter must never change.
+        """
+        document = {
             "table_arn": self.table_arn,
             "bucket": self.bucket,
             "s3_prefix": self.s3_prefix,
@@ -128,6 +136,7 @@ class ExportRequest:
             "kms_key": self.kms_key,
             "export_format": str(self.export_format),
         }
+        return {**document, "filter": self.export_filter.to_json()} if self.export_filter else document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ExportRequest:
@@ -145,6 +154,7 @@ class ExportRequest:
             bucket_owner=document.get("bucket_owner"),
             kms_key=document.get("kms_key"),
             export_format=ExportFormat(document["export_format"]),
+            export_filter=filter_of(document.get("filter")),
         )
 
 
@@ -178,6 +188,7 @@ class ExportDescription:
     :param item_count: number of records, known when COMPLETED; ``billed_bytes`` likewise.
     :param manifest_key: object key of manifest-summary.json as DynamoDB gives it.
     :param failure_code: for FAILED; an open set. ``failure_message`` in AWS's words.
+    :param export_filter: what of the table it holds; None for all of it.
     """
 
     export_arn: str
@@ -201,7 +212,12 @@ class ExportDescription:
     manifest_key: str | None = None
     failure_code: str | None = None
     failure_message: str | None = None
-    filtered: bool = False
+    export_filter: ExportFilter | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it holds a part of the table only."""
+        return self.export_filter is not None
 
     @property
     def export_id(self) -> str:
@@ -209,15 +225,20 @@ class ExportDescription:
         return export_id(self.export_arn)
 
     def to_xcom(self) -> dict[str, Any]:
-        """Return a flat JSON object for XCom: strings, numbers, booleans and nulls only; times in ISO 8601 UTC."""
-        return {
+        """Return a flat JSON object for XCom: strings, numbers, booleans and nulls only; times in ISO 8601 UTC.
+
+        Of a filter it says that there is one; the claim has all of it.
+        """
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "export_filter"}
+        document = {
             name: iso(value) if isinstance(value, datetime) else str(value) if isinstance(value, StrEnum) else value
-            for name, value in asdict(self).items()
+            for name, value in values.items()
         }
+        return {**document, "filtered": self.filtered}
 
     @classmethod
     def from_xcom(cls, document: Mapping[str, Any]) -> ExportDescription:
-        """Read what :meth:`to_xcom` wrote."""
+        """Read what :meth:`to_xcom` wrote, its filter aside."""
         times = ("export_time", "start", "end", "start_time", "end_time")
         values: dict[str, Any] = {name: document.get(name) for name in cls.__dataclass_fields__}
         values.update({name: parse_utc(document[name]) for name in times if document.get(name)})
@@ -225,7 +246,6 @@ class ExportDescription:
         values["export_type"] = ExportType(document["export_type"])
         values["export_format"] = ExportFormat(document["export_format"])
         values["view"] = ExportViewType(document["view"]) if document.get("view") else None
-        values["filtered"] = bool(document.get("filtered"))
         return cls(**values)
 
 

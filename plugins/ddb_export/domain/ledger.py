@@ -23,10 +23,11 @@ from ddb_export.domain.evidence import (
     subject_of,
 )
 from ddb_export.domain.export import ExportRequest, export_name
+from ddb_export.domain.export_filter import words_of
 from ddb_export.domain.settled import SettledRun, SettledWindow
 from ddb_export.domain.utc import iso
 from ddb_export.domain.window import Stretch, Window, joined, subtract, window_of
-from ddb_export.exceptions import ClaimConflictError, TableIdentityError
+from ddb_export.exceptions import ClaimConflictError, PlanError, TableIdentityError
 
 __all__ = [
     "LEDGER_FORMAT",
@@ -254,6 +255,7 @@ class Chain:
             self.refuse_other_table(kind, request, table_id)
         subject = subject_of(export_name(request, 1))
         previous = self._attempts.get(subject, ())
+        self._refuse_other_filter(kind, request, table_id)
         attempt = max([claim.attempt for claim in previous] + self._settled_attempts(subject), default=0) + 1
         same = [claim for claim in previous if claim.table_id == table_id]
         if not same and request.window:
@@ -285,6 +287,30 @@ class Chain:
                 " created again",
                 "trigger the DAG by hand with new_base: true to begin a new chain with a full export",
             )
+
+    def _refuse_other_filter(self, kind: ClaimKind, request: ExportRequest, table_id: str) -> None:
+        """Refuse what would put exports under different filters on one chain.
+
+        The next attempt at its base may have another filter while nothing else was claimed on it: DynamoDB refuses a filter
+        only when it is asked.
+
+        :raises PlanError: it would.
+        """
+        base = self.base_claim
+        if base is None or base.table_id != table_id or base.request.export_filter == request.export_filter:
+            return
+        if kind is ClaimKind.BASE:
+            is_next_attempt = subject_of(export_name(request, 1)) == base.subject
+            on_chain = [
+                claim for claim in self.claims if claim.chain == base.chain and claim.kind is not ClaimKind.BASE
+            ]
+            if not is_next_attempt or not on_chain:
+                return
+        raise PlanError(
+            f"{kind} {request.window or iso(request.export_time or base.claimed_at)} of {request.table_arn}",
+            f"its filter is {words_of(request.export_filter)}, the chain began with {words_of(base.request.export_filter)}",
+            "restore the filter, or trigger the DAG by hand with new_base: true to begin a new chain with a full export",
+        )
 
     def _settled_attempts(self, subject: str) -> list[int]:
         if subject.startswith("full-"):

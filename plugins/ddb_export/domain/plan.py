@@ -10,6 +10,7 @@ from typing import Any
 
 from ddb_export.domain.evidence import ClaimKind
 from ddb_export.domain.export import ExportViewType
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.utc import iso, parse_utc
 from ddb_export.domain.window import Stretch, Window
 
@@ -99,6 +100,7 @@ class PlanRequest:
     :param wanted: export just this stretch (manual runs only).
     :param re_export: export each verified window inside ``wanted`` again.
     :param on_chain_end: what to do where the chain cannot go on.
+    :param export_filter: what of the table is exported; None for all of it.
     """
 
     kind: RunKind
@@ -113,6 +115,7 @@ class PlanRequest:
     wanted: Stretch | None = None
     re_export: bool = False
     on_chain_end: ChainEnd = ChainEnd.FAIL
+    export_filter: ExportFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from ddb_export.domain.export_filter import NO_REPLICA, words_of
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
 from ddb_export.domain.plan import (
     Action,
@@ -75,14 +76,22 @@ def plan(
     :raises PlanError: what the run asks cannot be planned.
     """
     _require_one_wish(request)
-    rules = Rules(chain, request, identity, recovery, boundaries, lost, ended)
-    claim = chain.base_claim
+    made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended))
+    if request.export_filter is None:
+        return made
+    return replace(made, notes=(*made.notes, f"filtered: {request.export_filter}; {NO_REPLICA}"))
+
+
+def _planned(rules: Rules) -> Plan:
+    request, claim = rules.request, rules.chain.base_claim
     if request.new_base or claim is None:
         return _first_base(rules)
-    if claim.table_id != identity.table_id:
+    if claim.table_id != rules.identity.table_id:
         return _other_table(rules, claim)
-    if claim.subject in lost:
+    if claim.subject in rules.lost:
         return _lost_base(rules, claim)
+    if rules.filter_changed:
+        return _other_filter(rules, claim)
     return _on_chain(rules, claim)
 
 
@@ -135,13 +144,23 @@ def _first_base(rules: Rules, opening: str | None = None) -> Plan:
         )
     closes = chain.number if chain.base_claim else None
     wanted, source = _wanted_base(rules, follows=closes is not None)
-    base_time = max(ceil_minute(wanted), rules.first_restorable())
-    notes = () if base_time == ceil_minute(wanted) else (f"base moved from {iso(wanted)} to where recovery begins",)
+    base_time = max(ceil_minute(wanted), rules.first_restorable(), *rules.ends_under_another_filter())
+    notes = (
+        ()
+        if base_time == ceil_minute(wanted)
+        else (f"base moved from {iso(wanted)} to {_why_moved(rules, base_time)}",)
+    )
     opening = opening or ("a new chain was asked for" if request.new_base else "the table has no chain yet")
     base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at {source}", base_time)
     if closes is not None or rules.until() <= base_time:
         return Plan(base, (), base_time, rules.wait_until([base]), notes, closes)
     return _catch_up(rules, base, base_time, notes)
+
+
+def _why_moved(rules: Rules, base_time: datetime) -> str:
+    if base_time in rules.ends_under_another_filter():
+        return "where the exports under another filter end"
+    return "where recovery begins"
 
 
 def _wanted_base(rules: Rules, *, follows: bool) -> tuple[datetime, str]:
@@ -164,6 +183,22 @@ def _other_table(rules: Rules, claim: Claim) -> Plan:
         f"its TableId is {identity.table_id}, the chain began with {claim.table_id}: the table was deleted and"
         " created again, so no window can follow on the chain",
         NEW_BASE_REMEDY,
+    )
+
+
+def _other_filter(rules: Rules, claim: Claim) -> Plan:
+    """Decide where the configuration has another filter than the chain: a window holds other items than its base would."""
+    now, then = words_of(rules.request.export_filter), words_of(claim.request.export_filter)
+    if claim.subject not in rules.chain.verified_subjects:
+        # Perhaps DynamoDB refused the filter, and it was corrected since: then the base's next attempt takes the new one.
+        note = f"the filter was changed ({then} before) while the base is not verified: this run brings the base alone to an end"
+        return Plan(rules.pending(claim), (), _base_time(claim), notes=(note,))
+    if _may_begin_again(rules.request):
+        return _first_base(rules, f"the filter was changed ({then} before), and on_chain_end is new_base")
+    raise PlanError(
+        rules.identity.table_arn,
+        f"its configuration now has {now}, the chain began with {then}: an export under another filter cannot follow on it",
+        f"restore the filter, or {NEW_BASE_REMEDY}",
     )
 
 

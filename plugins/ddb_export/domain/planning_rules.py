@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
 from ddb_export.domain.plan import (
@@ -28,6 +28,8 @@ Boundaries = Callable[[datetime, datetime], Sequence[datetime]]
 
 MOST_WINDOWS = 1000
 """Most windows of one run; Airflow maps a task over at most 1024 (``[core] max_map_length``). The next run takes the rest."""
+
+MINUTE = timedelta(minutes=1)
 
 NEW_BASE_REMEDY = "trigger the DAG by hand with new_base: true to begin a new chain with a full export"
 
@@ -76,6 +78,23 @@ class Rules:
         settled = self.settled()
         coming = min(self.boundaries(settled, settled + SHORTEST), default=None)
         return coming - SHORTEST if coming else settled
+
+    @property
+    def filter_changed(self) -> bool:
+        """Whether the chain was begun with another filter than the run asks for."""
+        claim = self.chain.base_claim
+        return claim is not None and claim.request.export_filter != self.request.export_filter
+
+    def ends_under_another_filter(self) -> tuple[datetime, ...]:
+        """Return the moments that the base of a chain with another filter must not precede; none if the filter is the same.
+
+        A window counts for whatever chain it lies behind the base of: none that holds other items may lie behind a new one.
+        """
+        claim = self.chain.base_claim
+        if claim is None or not self.filter_changed or claim.table_id != self.identity.table_id:
+            return ()
+        base_time = claim.request.export_time or claim.claimed_at
+        return (ceil_minute(base_time + MINUTE), *(covered.end for covered in self.chain.covered))
 
     def settled(self) -> datetime:
         """Return the last minute whose state can be exported at once."""

@@ -32,6 +32,8 @@ _READING = frozenset({Variant.RUNS, Variant.REPLAY})
 
 def grants(subject: PolicySubject, variant: Variant) -> list[Grant]:
     """Return everything that a role needs for a table, and nothing more."""
+    if variant is Variant.LIFECYCLE:
+        return list(_retention(subject))
     return [
         *_dynamodb(subject, variant),
         *_lake(subject, variant),
@@ -124,6 +126,67 @@ def _lake(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
         )
 
 
+def _retention(subject: PolicySubject) -> Iterator[Grant]:
+    """Yield what ``ddb-export lifecycle`` needs: it reads no data file, and can delete nothing but data files of exports."""
+    outputs = sorted(subject.typed_tables)
+    yield Grant(
+        "ListLake",
+        ("s3:ListBucket",),
+        (subject.bucket_arn,),
+        "the ledger and published files are listed, and the bucket tells the time",
+        "SAR, Amazon S3: resource type bucket, for HeadBucket too",
+    )
+    yield Grant(
+        "KeepLedger",
+        ("s3:GetObject", "s3:PutObject"),
+        subject.lake("ledger/*"),
+        "evidence is read, and what is removed or tagged is written down first",
+        "SAR, Amazon S3: resource type object",
+    )
+    yield Grant(
+        "ReadManifests",
+        ("s3:GetObject",),
+        subject.lake("raw/*/manifest-*", *(f"{output}/*/_live.json" for output in outputs)),
+        "manifests name the data files, _live.json the published ones",
+        "SAR, Amazon S3: resource type object",
+    )
+    yield Grant(
+        "MarkRemoved",
+        ("s3:GetObject", "s3:PutObject"),
+        subject.lake("raw/*/_raw_removed.json"),
+        "a copy of what the ledger says lies beside the manifests, so that a lost ledger can be written again",
+        "SAR, Amazon S3: resource type object",
+        # It is read only where somebody else wrote it a moment before.
+        unseen=frozenset({"s3:GetObject"}),
+    )
+    yield Grant(
+        "RemoveRawData",
+        ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging"),
+        subject.lake("raw/*/data/*"),
+        "data files of exports that may go are deleted, the others are tagged",
+        "SAR, Amazon S3: resource type object; DeleteObjects needs s3:DeleteObject for each",
+    )
+    yield Grant(
+        "SetRule",
+        ("s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"),
+        (subject.bucket_arn,),
+        "--apply-rules reads the bucket's rules and writes all of them again, its own among them; leave it out to set the rule by hand",
+        "SAR, Amazon S3: resource type bucket",
+    )
+    if subject.kms_key:
+        actions = ("kms:Decrypt", "kms:GenerateDataKey")
+        resource, alias = _key_resource(subject, subject.kms_key)
+        yield Grant(
+            USE_KEY,
+            actions,
+            (resource,),
+            "manifests are decrypted; what is written is encrypted if the key is the bucket's default",
+            "S3, Using server-side encryption with AWS KMS keys, Permissions",
+            unseen=frozenset(actions),
+            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}} if alias else {},
+        )
+
+
 def _outputs(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
     outputs = sorted(subject.typed_tables)
     if variant not in _READING or not outputs:
@@ -140,7 +203,7 @@ def _outputs(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
         "ReadOutputs",
         ("s3:GetObject",),
         subject.lake(*(f"{output}/*" for output in outputs)),
-        "Athena reads them in the name of who asks; a lost ledger is rebuilt from them",
+        "Athena reads them in the name of who asks; small files are merged; a lost ledger is rebuilt from them",
         "Athena, Control access to Amazon S3 from Athena",
     )
     if "changes" in outputs:

@@ -20,12 +20,14 @@ class Variant(StrEnum):
     """What a role is for.
 
     ``RUNS``: all that a table's DAG does. ``NO_DATA``: export, verify at level ``manifest``, keep the ledger, and never read a data file.
-    ``REPLAY``: all of it except starting exports: verify, convert and publish what exists.
+    ``REPLAY``: all of it except starting exports: verify, convert and publish what exists. ``LIFECYCLE``: what ``ddb-export lifecycle``
+    does on request, and nothing that runs do; for a person, or a role of its own.
     """
 
     RUNS = "runs"
     NO_DATA = "no-data"
     REPLAY = "replay"
+    LIFECYCLE = "lifecycle"
 
 
 @dataclass(frozen=True, slots=True)

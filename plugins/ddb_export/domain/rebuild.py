@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from ddb_export.domain.evidence import Claim, ClaimKind
 from ddb_export.domain.export import ExportRequest, ExportType, ExportViewType
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.manifest import ManifestSummary
 from ddb_export.domain.utc import parse_compact
 from ddb_export.domain.window import Stretch, Window, joined, window_of
@@ -90,12 +91,19 @@ def is_attempt(name: str) -> bool:
     return True
 
 
-def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str, bucket_owner: str | None = None) -> Rebuilt:
+def rebuild(
+    raw_exports: Sequence[RawExport],
+    bucket: str,
+    raw_folder: str,
+    bucket_owner: str | None = None,
+    export_filter: ExportFilter | None = None,
+) -> Rebuilt:
     """Decide what the ledger of these raw exports must hold; the same exports give the same ledger.
 
     :param raw_exports: attempts' folders, in any order.
     :param bucket: bucket of the lake. :param raw_folder: key prefix of ``raw/``, without a final slash.
     :param bucket_owner: account of the bucket, as the configuration has it; manifests do not name it.
+    :param export_filter: what of the table all of them hold, likewise.
     :raises LedgerError: there is no manifest at all, or they are of several tables.
     """
     summaries = [each.summary for each in raw_exports if each.summary]
@@ -115,6 +123,7 @@ def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str, buck
         next((summary.output_view for summary in known if summary.output_view), None),
         next((summary.kms_key for summary in known if summary.kms_key), None),
         bucket_owner,
+        export_filter,
     )
     claims: list[Claim] = []
     for each in attempts:
@@ -133,6 +142,8 @@ def rebuild(raw_exports: Sequence[RawExport], bucket: str, raw_folder: str, buck
             )
         )
     notes = [f"no full export of TableId {table_id}: no base" for table_id, base in bases.items() if base is None]
+    if export_filter:
+        notes.append(f"manifests name no filter; all exports are taken for ones with {export_filter}, as configured")
     return Rebuilt(arns[0], tuple(claims), {each.name: each for each in raw_exports}, tuple(notes))
 
 
@@ -143,6 +154,7 @@ class _Usual:
     view: ExportViewType | None
     kms_key: str | None
     bucket_owner: str | None
+    export_filter: ExportFilter | None
 
 
 def _attempts(ordered: Sequence[RawExport], table_id: str) -> list[_Attempt]:
@@ -218,6 +230,7 @@ def _request(attempt: _Attempt, table_arn: str, bucket: str, folder: str, usual:
         usual.view if attempt.window else None,
         usual.bucket_owner,
         usual.kms_key,
+        export_filter=usual.export_filter,
     )
     summary = attempt.raw.summary
     if summary is None:

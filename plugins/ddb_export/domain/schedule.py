@@ -17,6 +17,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -100,6 +101,16 @@ class _WallClock:
             day = following
         return False
 
+    def longest_gap_of_days(self) -> timedelta:
+        """The longest distance between two days that follow each other in the schedule (looked up over eight years)."""
+        longest = _DAY
+        day = self._days.at_or_after(_PROBE_START)
+        while day < _PROBE_END:
+            following = self._days.at_or_after(day + _DAY)
+            longest = max(longest, following - day)
+            day = following
+        return longest
+
 
 def iterate_boundaries(cron: str, timezone: str, start: datetime) -> Iterator[datetime]:
     """Yield the boundaries of a schedule later than ``start``, in order and without end.
@@ -169,6 +180,19 @@ def finest_interval(cron: str) -> timedelta:
     return min(distances)
 
 
+@lru_cache(maxsize=1024)
+def longest_interval(cron: str) -> timedelta:
+    """The longest distance between two neighbouring boundaries, on the wall clock.
+
+    :param cron: five cron fields, or one of :data:`PRESETS`.
+    :return: the distance, in whole minutes; the end of daylight saving makes a single interval an hour longer.
+    :raises ConfigurationError: the expression cannot be used.
+    """
+    clock = _WallClock(cron)
+    within = [later - earlier for earlier, later in pairwise(clock.times)]
+    return max([*within, clock.longest_gap_of_days() - clock.times[-1] + clock.times[0]])
+
+
 def _distances_of_single_days(clock: _WallClock) -> list[timedelta]:
     found: list[timedelta] = []
     current = clock.after(datetime.combine(_PROBE_START, time()))
@@ -183,7 +207,8 @@ def _fields(cron: str) -> list[str]:
     fields = PRESETS.get(cron.strip(), cron).split()
     if len(fields) == 1 and fields[0].startswith("@"):
         cause = "is no repeating schedule that Airflow knows by this name"
-        raise ConfigurationError(f"schedule '{cron}'", cause, _REMEDY)
+        near = get_close_matches(fields[0].lower(), PRESETS, n=1)
+        raise ConfigurationError(f"schedule '{cron}'", cause, f"write '{near[0]}'" if near else _REMEDY)
     if len(fields) != 5:
         raise ConfigurationError(
             f"schedule '{cron}'", f"has {len(fields)} field{'' if len(fields) == 1 else 's'}, not five", _REMEDY

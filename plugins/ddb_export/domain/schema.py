@@ -149,7 +149,7 @@ class SchemaDocument:
 
         An attribute's type is that of most of its values, ties in the order S N B BOOL SS NS BS L M. An
         attribute that is only ever NULL has no type and waits. Where the limit leaves no room for all new
-        attributes, those of the contract win, then those in most rows, ties in code-point order.
+        attributes, those of the contract win, the one that tells entities among them, then those in most rows, ties in code-point order.
 
         :param statistics: of *all* data files of one export; deciding from a part would decide wrongly.
         :param column_limit: most columns of the document; by default the contract's.
@@ -163,7 +163,8 @@ class SchemaDocument:
         rules = contract.by_attribute
         known = {column.attribute for column in self.columns}
         candidates = [name for name, seen in statistics.attributes.items() if name not in known and _has_type(seen)]
-        candidates.sort(key=lambda name: (name not in rules, -statistics.attributes[name].rows, name))
+        first = {*rules, *([contract.entities.attribute] if contract.entities else [])}
+        candidates.sort(key=lambda name: (name not in first, -statistics.attributes[name].rows, name))
         chosen = sorted(candidates[: max(0, limit - len(self.columns))])
         if not chosen:
             return self

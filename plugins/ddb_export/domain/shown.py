@@ -24,7 +24,7 @@ def shown_entries(chain: Chain, entries: Iterable[PublishedEntry]) -> list[Publi
         if entry.export not in tables or subject_of(entry.export) in superseded[tables[entry.export]]:
             continue
         other = newest.get((entry.output, entry.partition))
-        if other is None or _order(entry) > _order(other):
+        if other is None or entry.order > other.order:
             newest[entry.output, entry.partition] = entry
     return [newest[key] for key in sorted(newest)]
 
@@ -33,8 +33,3 @@ def _superseded(chain: Chain, table_id: str) -> frozenset[str]:
     claims = tuple(claim for claim in chain.claims if claim.table_id == table_id)
     verified = {name: entry for name, entry in chain.verified.items() if entry.table_id == table_id}
     return replace(chain, claims=claims, verified=verified).superseded
-
-
-def _order(entry: PublishedEntry) -> tuple[object, ...]:
-    # One second may hold two generations; that of the newer columns is the later one.
-    return entry.published_at, entry.schema_version, entry.export, entry.generation

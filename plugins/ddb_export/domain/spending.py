@@ -2,7 +2,7 @@
 
 An export belongs to the month (UTC) in which it was claimed: it is started minutes later, and claims are numbered in order of time, so
 that a month is a stretch of them. What is not verified yet is *pending*: AWS bills it once it is COMPLETED, and it is
-reckoned with at what others were billed. An export that FAILED is never billed (Developer Guide, "DynamoDB data export").
+reckoned with at what others were billed. ASSUMPTION: an export that FAILED is not billed; AWS's pages say nothing of it.
 """
 
 from __future__ import annotations

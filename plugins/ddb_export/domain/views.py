@@ -74,7 +74,7 @@ class View:
     @property
     def statement(self) -> str:
         """The statement that creates it, or changes it."""
-        return f"CREATE OR REPLACE VIEW {_quoted(self.database)}.{_quoted(self.name)} AS\n{self.query}"
+        return f"CREATE OR REPLACE VIEW {quoted(self.database)}.{quoted(self.name)} AS\n{self.query}"
 
     @property
     def fits(self) -> bool:
@@ -102,21 +102,27 @@ class HelperViews:
 
         :param latest: what the latest state is made from; None where it cannot be told yet.
         """
-        found = []
-        if latest and self.snapshots and self.changes:
-            found.append(self._view("latest", self._latest(latest, self.snapshots, self.changes)))
+        query = self.latest_query(latest)
+        found = [self.view("latest", query)] if query else []
         if self.snapshots or self.changes:
-            found += [self._view("history", self._history()), self._view("overflow", self._overflow())]
+            found += [self.view("history", self._history()), self.view("overflow", self._overflow())]
         return found
 
-    def _view(self, suffix: str, query: str) -> View:
+    def view(self, suffix: str, query: str) -> View:
+        """Return a view of the table. :param suffix: what follows the table's name in its own. :param query: with the place of the mark."""
         digest = hashlib.sha256(query.encode()).hexdigest()[:16]
         return View(
-            self.database, f"{self.name}_{suffix}", query.replace(_PLACE_OF_MARK, _literal(MARK + digest)), digest
+            self.database, f"{self.name}_{suffix}", query.replace(PLACE_OF_MARK, literal(MARK + digest)), digest
         )
 
+    def latest_query(self, latest: LatestState | None) -> str | None:
+        """Return the query of the latest state, with the place of the mark; None where it cannot be told yet."""
+        if latest and self.snapshots and self.changes:
+            return self._latest(latest, self.snapshots, self.changes)
+        return None
+
     @property
-    def _columns(self) -> dict[str, str]:
+    def attribute_columns(self) -> dict[str, str]:
         """Name → Athena type of the attributes' columns of either table, in the order of their publication."""
         found: dict[str, str] = {}
         for table in (self.changes, self.snapshots):
@@ -127,49 +133,51 @@ class HelperViews:
 
     def _free(self, name: str) -> str:
         """Return a name that no column of the tables has."""
-        taken = {*self._columns, *_OWN, "dt", "export_window", "export_time"}
+        taken = {*self.attribute_columns, *_OWN, "dt", "export_window", "export_time"}
         while name in taken:
             name += "_"
         return name
 
     def _rows(self, table: CatalogTable, head: Mapping[str, str], condition: str = "") -> str:
         """Return a SELECT of one table: what ``head`` says, then the attributes."""
-        chosen = [f"{expression} AS {_quoted(name)}" for name, expression in head.items()]
-        chosen += [_column(table, name, wanted) for name, wanted in self._columns.items()]
+        chosen = [f"{expression} AS {quoted(name)}" for name, expression in head.items()]
+        chosen += [_column(table, name, wanted) for name, wanted in self.attribute_columns.items()]
         return f"SELECT {', '.join(chosen)} FROM {self._from(table)}{condition and ' WHERE ' + condition}"  # noqa: S608  # quoted
 
     def _from(self, table: CatalogTable) -> str:
-        return f"{_quoted(self.database)}.{_quoted(table.name)}"
+        return f"{quoted(self.database)}.{quoted(table.name)}"
 
     def _same_key(self) -> list[str]:
         """Return what two rows of one item have in common: a number that its column cannot hold is in ``_overflow``."""
-        overflowed = (f'json_format(json_extract("_overflow", {_literal(_path(key.attribute))}))' for key in self.keys)
-        return [*(_quoted(key.column) for key in self.keys), *overflowed]
+        overflowed = (
+            f'json_format(json_extract("_overflow", {literal(json_path(key.attribute))}))' for key in self.keys
+        )
+        return [*(quoted(key.column) for key in self.keys), *overflowed]
 
     def _latest(self, state: LatestState, snapshots: CatalogTable, changes: CatalogTable) -> str:
         end, place = self._free("_end"), self._free("_place")
         base = compact(floor_minute(state.snapshot_time))
         # A window that began before the snapshot and ended after it is newer than the snapshot.
         first_day = f"{state.snapshot_time - LONGEST - timedelta(days=1):%Y-%m-%d}"
-        table_id = f'"_table_id" = {_literal(state.table_id)}'
+        table_id = f'"_table_id" = {literal(state.table_id)}'
         own = {"_table_id": '"_table_id"', "_overflow": '"_overflow"'}
-        later = f'"dt" >= {_literal(first_day)} AND {_WINDOW_END} > {_literal(base)} AND {table_id}'
+        later = f'"dt" >= {literal(first_day)} AND {_WINDOW_END} > {literal(base)} AND {table_id}'
         if state.complete_to:
-            later += f" AND {_WINDOW_END} <= {_literal(compact(state.complete_to))}"
+            later += f" AND {_WINDOW_END} <= {literal(compact(state.complete_to))}"
         rows = [
             self._rows(
                 snapshots,
                 {end: "''", "_op": "'SNAPSHOT'", "_written_at": "CAST(NULL AS timestamp(3))", **own},
-                f'"export_time" = {_literal(compact(state.snapshot_time))} AND {table_id}',
+                f'"export_time" = {literal(compact(state.snapshot_time))} AND {table_id}',
             ),
             self._rows(changes, {end: _WINDOW_END, "_op": '"_op"', "_written_at": '"_written_at"', **own}, later),
         ]
-        shown = _names(["_written_at", "_table_id", "_overflow", *self._columns])
-        order = f"row_number() OVER (PARTITION BY {', '.join(self._same_key())} ORDER BY {_quoted(end)} DESC)"
+        shown = _names(["_written_at", "_table_id", "_overflow", *self.attribute_columns])
+        order = f"row_number() OVER (PARTITION BY {', '.join(self._same_key())} ORDER BY {quoted(end)} DESC)"
         return (
-            f"SELECT {shown} FROM (\n  SELECT *, {order} AS {_quoted(place)} FROM (\n    "  # noqa: S608  # quoted
+            f"SELECT {shown} FROM (\n  SELECT *, {order} AS {quoted(place)} FROM (\n    "  # noqa: S608  # quoted
             + "\n    UNION ALL ".join(rows)
-            + f"\n  )\n) WHERE {_quoted(place)} = 1 AND \"_op\" <> 'REMOVE' AND {_PLACE_OF_MARK} <> ''"
+            + f"\n  )\n) WHERE {quoted(place)} = 1 AND \"_op\" <> 'REMOVE' AND {PLACE_OF_MARK} <> ''"
         )
 
     def _history(self) -> str:
@@ -184,38 +192,39 @@ class HelperViews:
             rows.append(self._rows(self.changes, {**head, source: '"export_window"'}))
         partition = ", ".join(['"_table_id"', *self._same_key()])
         # What an export shows was there before any write of the same moment.
-        order = f"{_quoted(at)}, CASE WHEN \"_op\" = 'SNAPSHOT' THEN 0 ELSE 1 END, {_quoted(source)}"
-        shown = _names([at, "_op", *self._columns, "_overflow", "_old_image", "_table_id", source])
+        order = f"{quoted(at)}, CASE WHEN \"_op\" = 'SNAPSHOT' THEN 0 ELSE 1 END, {quoted(source)}"
+        shown = _names([at, "_op", *self.attribute_columns, "_overflow", "_old_image", "_table_id", source])
         return (
-            f"SELECT row_number() OVER (PARTITION BY {partition} ORDER BY {order}) AS {_quoted(version)}, {shown}\nFROM (\n  "  # quoted
+            f"SELECT row_number() OVER (PARTITION BY {partition} ORDER BY {order}) AS {quoted(version)}, {shown}\nFROM (\n  "  # quoted
             + "\n  UNION ALL ".join(rows)
-            + f"\n) WHERE {_PLACE_OF_MARK} <> ''"
+            + f"\n) WHERE {PLACE_OF_MARK} <> ''"
         )
 
     def _overflow(self) -> str:
         names = {name: self._free(f"_{name}") for name in ("source", "attribute", "type", "value", "values")}
-        values, attribute = _quoted(names["values"]), _quoted(names["attribute"])
+        values, attribute = quoted(names["values"]), quoted(names["attribute"])
         rows = []
         for table, partition in ((self.snapshots, "export_time"), (self.changes, "export_window")):
             if table is None:
                 continue
-            keys = [_column(table, key.column, self._columns[key.column]) for key in self.keys]
+            keys = [_column(table, key.column, self.attribute_columns[key.column]) for key in self.keys]
             parsed = f'CAST(json_parse("_overflow") AS map(varchar, json)) AS {values}'
-            source = f"{_quoted(partition)} AS {_quoted(names['source'])}"
+            source = f"{quoted(partition)} AS {quoted(names['source'])}"
             chosen = ", ".join([*keys, '"_table_id"', source, parsed])
             rows.append(f'SELECT {chosen} FROM {self._from(table)} WHERE "_overflow" IS NOT NULL')  # noqa: S608  # quoted
         tagged = f"element_at({values}, {attribute})"
-        kind = f"element_at(map_keys(CAST({tagged} AS map(varchar, json))), 1) AS {_quoted(names['type'])}"
+        kind = f"element_at(map_keys(CAST({tagged} AS map(varchar, json))), 1) AS {quoted(names['type'])}"
         keys_shown = _names(key.column for key in self.keys)
         return (
-            f"SELECT {keys_shown}, {attribute}, {kind}, json_format({tagged}) AS {_quoted(names['value'])},"  # quoted
-            f' {_quoted(names["source"])}, "_table_id"\nFROM (\n  '
+            f"SELECT {keys_shown}, {attribute}, {kind}, json_format({tagged}) AS {quoted(names['value'])},"  # quoted
+            f' {quoted(names["source"])}, "_table_id"\nFROM (\n  '
             + "\n  UNION ALL ".join(rows)
-            + f"\n) CROSS JOIN UNNEST(map_keys({values})) AS o ({attribute})\nWHERE {_PLACE_OF_MARK} <> ''"
+            + f"\n) CROSS JOIN UNNEST(map_keys({values})) AS o ({attribute})\nWHERE {PLACE_OF_MARK} <> ''"
         )
 
 
-_PLACE_OF_MARK = "'{the mark of this view}'"
+PLACE_OF_MARK = "'{the mark of this view}'"
+"""Stands in a query where the mark will be."""
 
 
 def digest_in(query: str) -> str | None:
@@ -226,26 +235,28 @@ def digest_in(query: str) -> str | None:
 
 def _column(table: CatalogTable, name: str, wanted: str) -> str:
     """Return a column as the views show it: null where the table has it not yet."""
-    quoted = _quoted(name)
+    as_it_is = quoted(name)
     has = table.columns.get(name)
     if has is not None and athena_type(has) == wanted:
-        return quoted
-    return f"CAST({'NULL' if has is None else quoted} AS {wanted}) AS {quoted}"
+        return as_it_is
+    return f"CAST({'NULL' if has is None else as_it_is} AS {wanted}) AS {as_it_is}"
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(map(_quoted, names))
+    return ", ".join(map(quoted, names))
 
 
-def _path(attribute: str) -> str:
+def json_path(attribute: str) -> str:
     """Return the JSON path of a member, in the form that takes any name."""
     escaped = attribute.replace("\\", "\\\\").replace('"', '\\"')
     return f'$["{escaped}"]'
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as SQL takes it, whatever it holds."""
     return "'" + text.replace("'", "''") + "'"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.domain.cost import usd
 from ddb_export.domain.overflow import OTHERS
+from ddb_export.domain.redaction import NOTHING, Redaction, made_under
 from ddb_export.domain.schema import Column, SchemaDocument
 from ddb_export.domain.utc import iso, parse_utc
 from ddb_export.domain.wider_columns import ColumnChange
@@ -40,6 +41,8 @@ class Widening:
     :param from_version: version of the schema document that it was decided by.
     :param changes: as in :class:`Decision`, like ``added`` and ``refilled``.
     :param ended: ``done`` or ``abandoned``; None while it is under way. :param to_version: version that it made current.
+    :param redaction: what the contract takes out, if partitions that were made when it took out something else are rewritten too; None if
+        that was not asked. Which ones these are is said by the contract of whoever rewrites them.
     """
 
     number: int
@@ -50,6 +53,7 @@ class Widening:
     decided_at: datetime
     ended: str | None = None
     to_version: int | None = None
+    redaction: Redaction | None = None
 
     def is_applied(self, schema: SchemaDocument) -> bool:
         """Tell whether a version of the schema document has the columns that this widening decided."""
@@ -84,11 +88,14 @@ class Widening:
     def _outdated(self, cause: str) -> PlanError:
         return PlanError(f"widening {self.number}", f"its decision is outdated: {cause}", "widen again")
 
-    def is_stale(self, entry: PublishedEntry, columns: SchemaDocument) -> bool:
+    def is_stale(self, entry: PublishedEntry, columns: SchemaDocument, redaction: Redaction) -> bool:
         """Tell whether a partition has to be rewritten.
 
         :param columns: the columns that its files have. A column that they lack reads as NULL, whatever its type.
+        :param redaction: what the contract takes out now.
         """
+        if self.redaction is not None and redaction.differences(made_under(entry)):
+            return True
         has = set(columns.columns)
         if any(change.before in has for change in self.changes):
             return True
@@ -110,6 +117,7 @@ class Widening:
             "decided_at": iso(self.decided_at),
             "ended": self.ended,
             "to_version": self.to_version,
+            "redaction": None if self.redaction is None else self.redaction.to_json(),
         }
 
     @classmethod
@@ -120,7 +128,7 @@ class Widening:
         """
         if document["format"] != WIDENING_FORMAT:
             raise ValueError(f"format {document['format']} is not known")
-        changes = document["changes"]
+        changes, redaction = document["changes"], document.get("redaction")
         return cls(
             document["number"],
             document["from_version"],
@@ -130,6 +138,7 @@ class Widening:
             parse_utc(document["decided_at"]),
             document["ended"],
             document["to_version"],
+            None if redaction is None else Redaction.from_json(redaction),
         )
 
 
@@ -190,12 +199,13 @@ def stale_entries(
     shown: Iterable[PublishedEntry],
     replaced: Collection[str],
     columns_of: Callable[[int], SchemaDocument],
+    redaction: Redaction = NOTHING,
 ) -> list[PublishedEntry]:
     """Return the partitions that are to be rewritten.
 
     :param shown: what readers see. :param replaced: names of attempts that a later verified one is about to replace; they are left
         alone, because whoever publishes the later one shows it with the newest columns.
-    :param columns_of: version of the schema document → its columns.
+    :param columns_of: version of the schema document → its columns. :param redaction: what the contract takes out now.
     """
     kept = [entry for entry in shown if entry.export not in replaced]
-    return [entry for entry in kept if widening.is_stale(entry, columns_of(entry.schema_version))]
+    return [entry for entry in kept if widening.is_stale(entry, columns_of(entry.schema_version), redaction)]

@@ -14,6 +14,7 @@ from typing import Any
 
 from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.overflow import OTHERS, OverflowLine, Reason
+from ddb_export.domain.redaction import StaleLine
 from ddb_export.domain.schema import (
     AttributeStatistics,
     Column,
@@ -81,17 +82,19 @@ class Decision:
     :param changes: published columns that take another type. :param added: new columns, in their order.
     :param refilled: attributes that have a column by now, but had none when older partitions were made.
     :param left: what stays in ``_overflow``.
+    :param stale: what published partitions show in another way than the contract says.
     """
 
     changes: tuple[ColumnChange, ...] = ()
     added: tuple[Column, ...] = ()
     refilled: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
+    stale: tuple[StaleLine, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.changes or self.added or self.refilled)
+        return not (self.changes or self.added or self.refilled or self.stale)
 
 
 def decide(
@@ -110,7 +113,7 @@ def decide(
     :param all_known: whether ``statistics`` has all exports; if not, columns are taken to be as full as their type allows.
     :raises UsageError: a name is neither a column nor an attribute that overflowed.
     """
-    chosen = _chosen(schema, lines, wish)
+    chosen = [line for line in _chosen(schema, lines, wish) if line.attribute not in contract.dropped]
     statistics = contract.statistics(statistics)
     changes = _declared(schema, contract, wish)
     declared = {rule.attribute for rule in contract.rules if rule.declared_type is not None}

@@ -9,25 +9,26 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
 from ddb_export.aws.dynamodb import DynamoDBGateway
 from ddb_export.aws.glue import GlueGateway
 from ddb_export.aws.object_store import S3ObjectStore
+from ddb_export.hooks.assumed_role import AssumedRoleHook, assuming
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.athena import AthenaHook
     from botocore.client import BaseClient
 
 
-class LakeHook(AwsBaseHook):
+class LakeHook(AssumedRoleHook):
     """Makes the gateways to DynamoDB's exports, S3, Glue and Athena from one Airflow connection.
 
     :param aws_conn_id: Airflow connection; None for boto3's own search for credentials.
     :param region_name: region; None for that of the connection.
     :param verify: whether and how TLS certificates are checked.
     :param botocore_config: settings of botocore's clients, as keywords of ``botocore.config.Config``.
+    :param role_arn: role to assume over the connection, in the place of the connection's own; None for none but that.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class LakeHook(AwsBaseHook):
         region_name: str | None = None,
         verify: bool | str | None = None,  # noqa: FBT001  # the order of AwsBaseHook
         botocore_config: dict[str, Any] | None = None,
+        role_arn: str | None = None,
     ) -> None:
         defaults: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 5}, "max_pool_connections": 32}
         super().__init__(
@@ -44,20 +46,18 @@ class LakeHook(AwsBaseHook):
             verify=verify,
             client_type="dynamodb",
             config=Config(**{**defaults, **(botocore_config or {})}),
+            table_role_arn=role_arn,
         )
         self._clients: dict[str, BaseClient] = {}
 
     def client(self, service: str) -> BaseClient:
-        """Return the boto3 client of a service; one per service and hook."""
+        """Return the boto3 client of a service; one per service and hook.
+
+        :raises PermissionDeniedError: the role cannot be assumed.
+        """
         if service not in self._clients:
-            sibling = AwsBaseHook(
-                aws_conn_id=self.aws_conn_id,
-                client_type=service,
-                region_name=self._region_name,
-                config=self._config,
-                verify=self._verify,
-            )
-            self._clients[service] = sibling.get_conn()
+            with assuming(self.table_role_arn, self.aws_conn_id):
+                self._clients[service] = self.sibling(service).get_conn()
         return self._clients[service]
 
     @cached_property
@@ -73,11 +73,17 @@ class LakeHook(AwsBaseHook):
     @cached_property
     def athena(self) -> AthenaHook:
         """Airflow's own hook for Athena, with the connection and the client settings of this one."""
-        from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+        from ddb_export.hooks.athena import AssumedRoleAthenaHook
 
-        return AthenaHook(
-            aws_conn_id=self.aws_conn_id, region_name=self._region_name, verify=self._verify, config=self._config
-        )
+        with assuming(self.table_role_arn, self.aws_conn_id):
+            return AssumedRoleAthenaHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self._region_name,
+                verify=self._verify,
+                config=self._config,
+                table_role_arn=self.table_role_arn,
+                eldest=self,
+            )
 
     def bucket(self, name: str, owner: str | None = None) -> S3ObjectStore:
         """Return a bucket as a place of objects.

@@ -32,9 +32,18 @@ class LakeOperator(BaseOperator):
     :param region_name: region of the table; None for that of the connection.
     :param verify: whether and how TLS certificates are checked.
     :param botocore_config: settings of the clients, as keywords of ``botocore.config.Config``.
+    :param role_arn: role of the table's account to assume over the connection; None for what the connection says.
     """
 
-    template_fields: Sequence[str] = ("bucket", "prefix", "lake_name", "bucket_owner", "aws_conn_id", "region_name")
+    template_fields: Sequence[str] = (
+        "bucket",
+        "prefix",
+        "lake_name",
+        "bucket_owner",
+        "aws_conn_id",
+        "region_name",
+        "role_arn",
+    )
 
     def __init__(
         self,
@@ -47,6 +56,7 @@ class LakeOperator(BaseOperator):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        role_arn: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("retry_policy", DdbExportRetryPolicy())
@@ -59,6 +69,7 @@ class LakeOperator(BaseOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.role_arn = role_arn
 
     @property
     def lake(self) -> Lake:
@@ -70,7 +81,7 @@ class LakeOperator(BaseOperator):
         """The hook that makes clients and gateways."""
         from ddb_export.hooks.lake import LakeHook
 
-        return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config, self.role_arn)
 
     @cached_property
     def store(self) -> S3ObjectStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportViewType
+from ddb_export.domain.export_filter import filter_of
 from ddb_export.domain.ledger import Claim, ClaimKind, FailedEntry
 from ddb_export.domain.planning import Action, PlannedExport, TableIdentity
 from ddb_export.domain.utc import iso
@@ -71,6 +72,7 @@ class DynamoDBExportOperator(LakeOperator):
     :param start: inclusive start of a window; ``end`` its exclusive end. Templated.
     :param export_view: view of an incremental export.
     :param kms_key: KMS key of the exported files.
+    :param export_filter: what of the table is exported, in the form of YAML's ``filter``; None for all of it.
     :param settle: how long after its end a window may be asked for.
     :param poll_interval: time between two questions at least while the export runs; long ones are asked after less often.
     :param deferrable: wait in the triggerer; else in the worker, with the same outcomes.
@@ -90,6 +92,7 @@ class DynamoDBExportOperator(LakeOperator):
         end: datetime | str | None = None,
         export_view: str = ExportViewType.NEW_AND_OLD_IMAGES,
         kms_key: str | None = None,
+        export_filter: Mapping[str, Any] | None = None,
         settle: timedelta = timedelta(minutes=5),
         poll_interval: timedelta = timedelta(seconds=30),
         skip_without_time: bool = False,
@@ -103,6 +106,7 @@ class DynamoDBExportOperator(LakeOperator):
         self.end = end
         self.export_view = export_view
         self.kms_key = kms_key
+        self.export_filter = export_filter
         self.settle = settle
         self.poll_interval = poll_interval
         self.skip_without_time = skip_without_time
@@ -159,6 +163,8 @@ class DynamoDBExportOperator(LakeOperator):
 
     def _claim_and_start(self, context: Context) -> Outcome:
         planned = self._planned()
+        if self.export_filter is not None:
+            self.hook.dynamodb.require_filters()
         identity = self.hook.dynamodb.identify(self.table)
         _, now = self.hook.dynamodb.recovery(self.table)
         if now < planned.ready_at + self.settle:
@@ -220,7 +226,9 @@ class DynamoDBExportOperator(LakeOperator):
 
     def _request(self, planned: PlannedExport, identity: TableIdentity) -> ExportRequest:
         """Return what would be asked for now; a claim that exists keeps what it was claimed with."""
-        destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
+        destination = Destination(
+            ExportViewType(self.export_view), self.bucket_owner, self.kms_key, filter_of(self.export_filter)
+        )
         return destination.request(self.ledger, identity.table_arn, planned)
 
     def _claim(self, planned: PlannedExport, request: ExportRequest, identity: TableIdentity, now: datetime) -> Claim:
@@ -252,6 +260,7 @@ class DynamoDBExportOperator(LakeOperator):
             item_count=entry.item_count,
             billed_bytes=entry.billed_bytes,
             manifest_key=entry.manifest_key,
+            export_filter=request.export_filter,
         )
 
     def _find_or_start(
@@ -302,6 +311,7 @@ class DynamoDBExportOperator(LakeOperator):
                     region_name=self.region_name,
                     verify=self.verify,
                     botocore_config=self.botocore_config,
+                    role_arn=self.role_arn,
                 ),
                 method_name="execute_complete",
                 timeout=None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.domain.cost import Budget, Estimate, money, require_within_budget, require_within_month, usd
 from ddb_export.domain.export import ExportViewType
+from ddb_export.domain.export_filter import filter_of
 from ddb_export.domain.layout import glue_name
 from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
 from ddb_export.domain.planning_rules import RAW
@@ -61,6 +62,7 @@ class PlanExportsOperator(ContractedOperator):
     :param outputs: outputs that must be published.
     :param base_time: explicit time of the first base.
     :param kms_key: KMS key of the exported files.
+    :param export_filter: what of the table is exported, in the form of YAML's ``filter``; None for all of it.
     :param database: Glue database of the tables, where an earlier chain may have left signs; None to look at none.
     :param on_chain_end: ``fail`` or ``new_base``: what to do where the chain cannot go on.
     :param budget: most that the run may be estimated to cost, in USD as text such as ``"25.50"``; None for no limit.
@@ -99,6 +101,7 @@ class PlanExportsOperator(ContractedOperator):
         outputs: Sequence[str] = ("snapshots", "changes"),
         base_time: datetime | str | None = None,
         kms_key: str | None = None,
+        export_filter: Mapping[str, Any] | None = None,
         database: str | None = None,
         on_chain_end: str = ChainEnd.FAIL,
         budget: str | None = None,
@@ -121,6 +124,7 @@ class PlanExportsOperator(ContractedOperator):
         self.outputs = tuple(outputs)
         self.base_time = base_time
         self.kms_key = kms_key
+        self.export_filter = export_filter
         self.database = database
         self.on_chain_end = on_chain_end
         self.budget = budget
@@ -243,6 +247,7 @@ class PlanExportsOperator(ContractedOperator):
             wanted=self._wanted(context),
             re_export=is_true(self.re_export),
             on_chain_end=ChainEnd(self.on_chain_end),
+            export_filter=filter_of(self.export_filter),
         )
 
     def _wanted(self, context: Context) -> Stretch | None:
@@ -274,7 +279,9 @@ class PlanExportsOperator(ContractedOperator):
         self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
 
     def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
-        destination = Destination(ExportViewType(self.export_view), self.bucket_owner, self.kms_key)
+        destination = Destination(
+            ExportViewType(self.export_view), self.bucket_owner, self.kms_key, filter_of(self.export_filter)
+        )
         claims = claim_plan(self.ledger, run, destination)
         # After an outage there are hundreds, and every task that follows reads the ledger.
         self.ledger.summarise(self.ledger.read(self.outputs), self.outputs)

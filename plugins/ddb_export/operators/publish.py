@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.glue_indexes import ensure_partition_index
 from ddb_export.domain.overflow import overflow_words
+from ddb_export.domain.redaction import difference_words
 from ddb_export.exceptions import DdbExportError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.pipeline.catalog import PARTITION_KEYS
+from ddb_export.pipeline.entities import columns_of_entities
 from ddb_export.pipeline.file_groups import FileGroup
+from ddb_export.pipeline.redactions import begin_publishing
 from ddb_export.pipeline.widening import TableWidening
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ class PublishExportsOperator(ContractedOperator):
         """
         groups = [FileGroup.from_xcom(group) for group in self.file_groups or ()]
         TableWidening(self.work, self.hook.glue).finish_switch(lambda: datetime.now(UTC))
+        if groups:
+            self._tell_of_older(begin_publishing(self.work))
         published: list[dict[str, Any]] = []
         kept_back: list[DdbExportError] = []
         for export, export_groups in groupby(groups, key=lambda group: group.export):
@@ -63,6 +68,17 @@ class PublishExportsOperator(ContractedOperator):
             raise kept_back[0]
         return published
 
+    def _tell_of_older(self, stale: Mapping[str, str]) -> None:
+        for attribute, made in stale.items():
+            self.log.warning(
+                "older partitions of %s are still readable as they were made: %s. ddb-export gaps %s counts them;"
+                " to see what rewriting them costs: ddb-export widen %s --plan",
+                self.lake_name,
+                difference_words(attribute, made, self.work.contract.redaction.of(attribute)),
+                self.lake_name,
+                self.lake_name,
+            )
+
     def _index(self, tables: set[tuple[str, str]]) -> None:
         for output, full_name in sorted(tables):
             database, name = full_name.split(".", 1)
@@ -74,6 +90,8 @@ class PublishExportsOperator(ContractedOperator):
         done = self.work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
         if done is None:
             return []
+        if self.work.contract.entities:
+            columns_of_entities(self.ledger, self.work.contract.entities, [done])
         self.log.info("%s: %s rows are visible in %s at %s", export, done.rows, done.glue_table, done.partition)
         overflowed = done.overflowed or {}
         for words in overflow_words(overflowed):

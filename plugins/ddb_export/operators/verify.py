@@ -10,6 +10,7 @@ from ddb_export.domain.planning import RunKind
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, TableMissingError, UsageError
 from ddb_export.operators.base import LakeOperator
+from ddb_export.operators.metrics import tell_count
 from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.tasks import TableWork
@@ -66,6 +67,9 @@ class VerifyExportOperator(LakeOperator):
             work = TableWork(self.ledger, self.store)
             now = dynamodb.answered_at
             entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
+            tell_count(self.lake_name, "items", entry.item_count)
+            tell_count(self.lake_name, "bytes", entry.bytes_read)
+            tell_count(self.lake_name, "billed_bytes", entry.billed_bytes)
         end = entry.end or entry.export_time
         key = EXPORT_END_KEY if run_kind(context) is RunKind.SCHEDULED else own_key(context, EXPORT_END_KEY)
         if end:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.config.contract import ContractConfiguration
 from ddb_export.exceptions import TableMissingError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.pipeline.views import views_to_write
@@ -20,13 +21,15 @@ class PlanViewsOperator(LakeOperator):
 
     :param table: name or ARN of the DynamoDB table, whose key attributes tell items apart.
     :param database: Glue database of tables and views.
+    :param contract: what is fixed about the columns, as in YAML; its entities have views of their own. None for nothing.
     """
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "database")
     ui_color = "#6baed6"
 
-    def __init__(self, *, table: str, database: str, **kwargs: Any) -> None:
+    def __init__(self, *, table: str, database: str, contract: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.contract = dict(contract or {})
         self.table = table
         self.database = database
 
@@ -40,7 +43,8 @@ class PlanViewsOperator(LakeOperator):
         except TableMissingError:
             self.log.info("%s is gone; its views stay as they are", self.table)
             return []
-        views = views_to_write(self.ledger, keys, self.hook.glue, self.database)
+        entities = ContractConfiguration.declare(self.contract).contract.entities
+        views = views_to_write(self.ledger, keys, self.hook.glue, self.database, entities)
         for view in views:
             self.log.info("view %s.%s is new, or its text has changed", view.database, view.name)
         return [view.statement for view in views]

@@ -25,7 +25,8 @@ AUTOMATIC = "automatic"
 class WidenColumnsOperator(ContractedOperator):
     """Rewrites the partitions whose columns are too narrow for what they should hold, and switches readers to them.
 
-    Without a request, and unless the policy is ``automatic``, it is skipped; so it is where nothing is too narrow. A switch that someone began
+    Partitions that show what the contract drops or hashes by now are rewritten with them. Without a request, and unless the policy is
+    ``automatic``, it is skipped; so it is where there is nothing to rewrite. A switch that someone began
     is finished in any case, and a widening that was begun before goes on first. What would cost more than the budget fails a run that asks for it, and only warns one that does not.
 
     Returns a flat object: ``widening, changes, partitions, files, bytes, usd, schema_version``; ``changes`` in words, ``usd`` as text.
@@ -74,7 +75,11 @@ class WidenColumnsOperator(ContractedOperator):
             raise AirflowSkipException("there is no ledger yet, so there is nothing to widen")
         plan = widening.plan(Wish(), _now())
         if plan.is_empty:
-            raise AirflowSkipException("no column is too narrow for what it should hold")
+            if not is_true(self.dry_run_only):
+                widening.note_what_is_shown()
+            raise AirflowSkipException(
+                "no column is too narrow for what it should hold, and every partition is as the contract says"
+            )
         summary = self._summary(plan, owner.table_arn)
         self._require_within_budget(plan, owner.table_arn, asked=asked)
         if is_true(self.dry_run_only):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
 from ddb_export.domain.export import ExportType
+from ddb_export.domain.export_filter import NO_REPLICA
 from ddb_export.domain.layout import Lake, glue_name
 from ddb_export.domain.schema import SchemaDocument, glue_columns
 
 if TYPE_CHECKING:
-    from ddb_export.domain.ledger import VerifiedEntry
+    from ddb_export.domain.ledger import Chain, VerifiedEntry
     from ddb_export.pipeline.conversion import Generation
 
 OWN_COLUMNS: Mapping[str, str] = {
@@ -54,6 +55,20 @@ def glue_table(lake: Lake, schema: SchemaDocument, output: str, database: str) -
     )
 
 
+FILTER_PARAMETER = "ddb_export.filter"
+"""Parameter of tables and partitions that says what of the DynamoDB table they hold."""
+
+
+def filter_parameters(chain: Chain, entry: VerifiedEntry) -> dict[str, str]:
+    """Return what a table or partition says of the filter that an export was made with.
+
+    Nothing where none of the lake's chains ever had one; after a filter was taken away, that there is none now.
+    """
+    if entry.export_filter:
+        return {FILTER_PARAMETER: f"{entry.export_filter}; {NO_REPLICA}"}
+    return {FILTER_PARAMETER: "no filter"} if any(claim.request.export_filter for claim in chain.claims) else {}
+
+
 def glue_partition(lake: Lake, table: GlueTable, entry: VerifiedEntry, generation: Generation) -> GluePartition:
     """Return the partition that shows a generation of an export."""
     location = lake.uri(generation.folder) + "/"
@@ -86,4 +101,5 @@ def _made_from(entry: VerifiedEntry, generation: Generation) -> dict[str, str]:
         "ddb_export.verified": entry.level,
         "ddb_export.data_files": str(entry.files),
         "ddb_export.items": str(entry.item_count),
+        **({FILTER_PARAMETER: entry.export_filter} if entry.export_filter else {}),
     }

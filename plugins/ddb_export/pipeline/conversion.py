@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.object_store import ObjectMissingError, ObjectStore
 from ddb_export.domain.contract import NO_CONTRACT, Contract
+from ddb_export.domain.entities import found_json
 from ddb_export.domain.export import ExportType
 from ddb_export.domain.layout import LIVE, changes_partition, generation, part_name, snapshot_partition
 from ddb_export.domain.manifest import ManifestFile, ManifestSummary
+from ddb_export.domain.redaction import NOTHING, Redaction
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.exceptions import PermissionDeniedError, VerificationError
@@ -109,6 +111,7 @@ class ConvertedPart:
     :param quarantine_path: path of the file that keeps them, below the table's folder.
     :param overflowed: attribute → rows whose value no column could hold exactly.
     :param first_written_at: earliest write, in microseconds since 1970 UTC; ``last_written_at`` the latest.
+    :param entities: entity → columns that its rows have; None where the contract declares none.
     """
 
     index: int
@@ -120,6 +123,7 @@ class ConvertedPart:
     overflowed: Mapping[str, int] | None = None
     first_written_at: int | None = None
     last_written_at: int | None = None
+    entities: Mapping[str, Sequence[str]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return one member per field."""
@@ -137,6 +141,7 @@ class Published:
     """A generation that readers can see, as its ``_live.json`` says.
 
     :param files: its files in the manifest's order: ``(path below the table's folder, rows, bytes)``.
+    :param redaction: what the contract took out. :param entities: which columns the rows of each entity have; None for none declared.
     """
 
     generation: str
@@ -147,6 +152,8 @@ class Published:
     rows: int
     quarantined: int
     files: tuple[tuple[str, int, int], ...]
+    redaction: Redaction = NOTHING
+    entities: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``_live.json``; paths are relative to its folder."""
@@ -157,6 +164,8 @@ class Published:
             "export_arn": self.export_arn,
             "schema_fingerprint": self.schema_fingerprint,
             "converter_version": self.converter_version,
+            **({"redaction": redaction} if (redaction := self.redaction.to_json()) else {}),
+            **({"entities": self.entities} if self.entities else {}),
             "created_by": f"ddb_export {__version__}",
             "rows": self.rows,
             "quarantined": self.quarantined,
@@ -271,6 +280,8 @@ def publish_generation(
         sum(part.rows for part in parts),
         sum(part.quarantined for part in parts),
         tuple(written),
+        generation.contract.redaction,
+        found_json(generation.contract.entities, [part.entities or {} for part in parts]),
     )
     content = (json.dumps(published.to_json(), ensure_ascii=False, indent=2) + "\n").encode()
     key = _join(root, generation.live_path)
@@ -326,6 +337,7 @@ class Output:
             overflowed=converted.overflowed,
             first_written_at=converted.first_written_at,
             last_written_at=converted.last_written_at,
+            entities=converted.entities,
         )
 
     def _put(self, path: str, file: Path, content_type: str) -> None:

@@ -6,6 +6,7 @@ finding says so and warns. :mod:`ddb_export.domain.doctor_rules` judges; :func:`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,8 +31,10 @@ Clients = Callable[[str], Any]
 """Gives the boto3 client of a service by its name, such as ``s3``."""
 
 _PAGES_OF_EXPORTS = 20
-_NO_OBJECTS = {"ledger": "no-such-object", "raw": "no-such-export/manifest-summary.json"}
-"""Names that no object has, and that a role may read even if it may not read data."""
+_NO_ENTRY = "no-such-object"
+_NO_MANIFEST = "no-such-export/manifest-summary.json"
+_NO_DATA_FILE = "no-such-export/AWSDynamoDB/data/no-such-file.json.gz"
+"""Names that no object has; which of the last two a role must be able to read depends on whether its runs read data."""
 _NO_EXPORT = "01000000000000-00000000"
 
 
@@ -126,7 +129,9 @@ class Doctor:
             actions = dict.fromkeys(action for each in required for action in each.actions if action not in known)
             return _judged(tried, tuple(actions))
         refused = {each: False for each, ok in tried.items() if not ok}
-        return replace(_judged({**simulated, **refused}, ()), simulated=True)
+        # What only the policy of a bucket or table allows, a simulation takes for denied; a call that was answered is the better witness.
+        seen = {each: ok or _was_tried(each, tried) for each, ok in simulated.items()}
+        return replace(_judged({**seen, **refused}, ()), simulated=True)
 
     def _simulated(self, principal: str, required: Sequence[ActionsOn]) -> Iterator[tuple[str, bool]]:
         for each in required:
@@ -151,7 +156,8 @@ class Doctor:
         if isinstance(facts.bucket, BucketFacts):
             folder, bucket = self._declared.folder, f"s3://{self._declared.bucket}"
             yield f"s3:ListBucket on {bucket}", self._bucket.may_list(folder)
-            for place, name in _NO_OBJECTS.items():
+            in_raw = _NO_DATA_FILE if self._declared.typed_tables or not self._declared.raw_tables else _NO_MANIFEST
+            for place, name in (("ledger", _NO_ENTRY), ("raw", in_raw)):
                 key = f"{folder}/{place}/{name}"
                 yield f"s3:GetObject on {bucket}/{folder}/{place}/", self._bucket.may_get(key)
                 yield f"s3:PutObject on {bucket}/{folder}/{place}/", self._bucket.may_put(key)
@@ -165,6 +171,19 @@ def _shown_by(facts: Facts, declared: Declared) -> Iterator[tuple[str, bool]]:
             yield f"dynamodb:DescribeContinuousBackups on {facts.table.arn}", True
     if facts.database is True:
         yield f"glue:GetDatabase on {declared.database}", True
+
+
+def _was_tried(simulated: str, tried: Mapping[str, bool]) -> bool:
+    """Tell whether a call has shown that an action is allowed on a resource, or on the folder of S3 that it lies in."""
+    action, _, resource = simulated.partition(" on ")
+    place = re.sub("^arn:[^:]+:s3:::", "s3://", resource)
+    if place == resource:
+        return tried.get(simulated, False)
+    shown = (each.partition(" on ") for each, ok in tried.items() if ok)
+    return any(
+        each == action and (place == where or (where.endswith("/") and place.startswith(where)))
+        for each, _, where in shown
+    )
 
 
 def _is_allowed(question: Callable[[], object]) -> bool:

@@ -8,6 +8,8 @@
     ledger/verified/{export}.json                  evidence that an attempt's export is whole
     ledger/published/{output}/{export}/{generation}.json   evidence that an output can be read
     ledger/schema/{version}.json, ledger/schema.json       the schema document's versions, and a copy of the newest
+    ledger/redactions.json                         what contracts dropped and hashed in published partitions; disposable
+    ledger/entities.json                           which columns the rows of each entity have; disposable
     ledger/summary.json                            what is settled, in few words; disposable
 
 Nothing is locked. A claim is written only if its number is free (``If-None-Match: *``): who loses reads again and decides
@@ -36,6 +38,7 @@ from ddb_export.domain.ledger import (
     subject_of,
 )
 from ddb_export.domain.schema import ExportStatistics, SchemaDocument
+from ddb_export.domain.utc import compact
 from ddb_export.exceptions import ClaimConflictError, LedgerError, TableIdentityError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 from ddb_export.pipeline.ledger_reading import (
@@ -179,7 +182,7 @@ class Ledger:
         """Return the newest evidence that an output of an attempt was published, None if it was not."""
         paths = self._documents.paths(f"published/{output}/{export}/")
         found = self._documents.read_each(paths, PublishedEntry.from_json)
-        return max(found, key=lambda entry: (entry.published_at, entry.schema_version), default=None)
+        return max(found, key=lambda entry: entry.order, default=None)
 
     def published_entries(self, outputs: Sequence[str]) -> list[PublishedEntry]:
         """Return all evidence of publication of these outputs, older generations and attempts included."""
@@ -271,11 +274,18 @@ class Ledger:
         return self._documents.read(key, VerifiedEntry.from_json) or entry
 
     def record_published(self, entry: PublishedEntry) -> PublishedEntry:
-        """Add the evidence of a published output; the first writer's entry stays and is returned."""
-        key = f"published/{entry.output}/{entry.export}/{entry.generation}.json"
-        if self._documents.put_once(key, entry.to_json()):
+        """Add the evidence of a published output; the first writer's entry stays and is returned.
+
+        A generation that is shown again after another one, because a rule of the contract came and went, has evidence of that too.
+        """
+        path = f"published/{entry.output}/{entry.export}/{entry.generation}"
+        if self._documents.put_once(f"{path}.json", entry.to_json()):
             return entry
-        return self._documents.read(key, PublishedEntry.from_json) or entry
+        newest = self.published_entry(entry.output, entry.export)
+        if newest and entry.generation not in (newest.generation, newest.made_from):
+            self._documents.put_once(f"{path}-{compact(entry.published_at)}.json", entry.to_json())
+            return entry
+        return self._documents.read(f"{path}.json", PublishedEntry.from_json) or entry
 
     def read_schema(self, version: int | None = None) -> SchemaDocument:
         """Return a version of the schema document; the newest by default, an empty one if there is none.

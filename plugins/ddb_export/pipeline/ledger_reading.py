@@ -16,6 +16,7 @@ from ddb_export.domain.planning_rules import outputs_of
 from ddb_export.domain.summary import Summary, summarise
 from ddb_export.exceptions import LedgerError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
+from ddb_export.pipeline.retention_records import REMOVING, removing_path
 
 log = logging.getLogger(__name__)
 
@@ -170,14 +171,29 @@ def _newly_verified(documents: LedgerDocuments, chain: Chain) -> dict[str, Verif
 
 
 def _newly_published(documents: LedgerDocuments, chain: Chain, outputs: Sequence[str]) -> frozenset[tuple[str, str]]:
-    """Ask which outputs of verified attempts were published, of those that it was not known of."""
+    """Ask which outputs of verified attempts were published, of those that it was not known of.
+
+    What retention has removed the raw data of counts as published: an output that was asked for later cannot be made of it any more.
+    """
     entries = chain.verified.values()
     pairs = {(output, entry.export) for entry in entries for output in outputs_of(entry.kind, outputs)}
     unknown = sorted(pairs - chain.published)
     if len(unknown) > _MOST_PROBES:
-        return frozenset(_listed_as_published(documents, unknown)).intersection(unknown)
-    exist = documents.exist_below(f"published/{output}/{export}/" for output, export in unknown)
-    return frozenset(pair for pair, is_published in zip(unknown, exist, strict=True) if is_published)
+        found = frozenset(_listed_as_published(documents, unknown)).intersection(unknown)
+    else:
+        exist = documents.exist_below(f"published/{output}/{export}/" for output, export in unknown)
+        found = frozenset(pair for pair, is_published in zip(unknown, exist, strict=True) if is_published)
+    removed = _removed(documents, sorted({export for _, export in set(unknown) - found}))
+    return found.union(pair for pair in unknown if pair[1] in removed)
+
+
+def _removed(documents: LedgerDocuments, exports: Sequence[str]) -> frozenset[str]:
+    """Return those of these attempts whose raw data retention has removed."""
+    if len(exports) > _MOST_PROBES:
+        paths = documents.paths(REMOVING, start_after=_just_before(removing_path(exports[0])))
+        return frozenset(path.removeprefix(REMOVING).removesuffix(".json") for path in paths)
+    gone = documents.exist_below(map(removing_path, exports))
+    return frozenset(export for export, is_gone in zip(exports, gone, strict=True) if is_gone)
 
 
 def _listed_as_published(documents: LedgerDocuments, unknown: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportViewType
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.ledger import Chain, Claim
 from ddb_export.domain.planning import (
     Boundaries,
@@ -56,11 +57,13 @@ class Destination:
 
     :param view: view of incremental exports. :param bucket_owner: account of the bucket, if another.
     :param kms_key: key that encrypts the files, if not S3's own.
+    :param export_filter: what of the table is exported; None for all of it.
     """
 
     view: ExportViewType = ExportViewType.NEW_AND_OLD_IMAGES
     bucket_owner: str | None = None
     kms_key: str | None = None
+    export_filter: ExportFilter | None = None
 
     def request(self, ledger: Ledger, table_arn: str, planned: PlannedExport) -> ExportRequest:
         """Return the request for a planned export; the attempt's folder is added by the claim."""
@@ -73,6 +76,7 @@ class Destination:
             view=self.view if planned.window else None,
             bucket_owner=self.bucket_owner,
             kms_key=self.kms_key,
+            export_filter=self.export_filter,
         )
 
 
@@ -85,7 +89,10 @@ def plan_run(
     :param request: what the run asks; its ``now`` is replaced by AWS's time.
     :param boundaries: the schedule's boundaries.
     :raises TableMissingError: no such table. :raises OwnershipError: the ledger is another table's.
+    :raises ConfigurationError: a filter is asked for, and the installed botocore knows none.
     """
+    if request.export_filter:
+        dynamodb.require_filters()
     identity, recovery, now, chain = _look(dynamodb, ledger, table, request.outputs)
     lost = _lost(dynamodb, ledger, chain, recovery)
     ended = _ended(dynamodb, ledger, chain, request.wanted) if request.wanted and request.re_export else frozenset()

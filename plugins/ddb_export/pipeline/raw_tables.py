@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry
 from ddb_export.domain.planning_rules import RAW, output_of
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import PublishError, VerificationError
-from ddb_export.pipeline.catalog import PARTITION_KEYS, partition_values
+from ddb_export.pipeline.catalog import FILTER_PARAMETER, PARTITION_KEYS, filter_parameters, partition_values
 from ddb_export.pipeline.location import locate_export
 from ddb_export.pipeline.source import ExportSource, read_manifests
 
@@ -91,7 +91,7 @@ class RawTables:
         output = output_of(entry.kind)
         table = raw_table(self.ledger.lake, output, database)
         location, size = self._data_folder(entry)
-        glue.upsert_table(table)
+        glue.upsert_table(replace(table, parameters=filter_parameters(chain, entry)))
         self._remove_replaced(chain, entry, glue, table)
         typed = window_partition(entry.window) if entry.window else snapshot_partition(_export_time(entry))
         made_from = {
@@ -100,6 +100,7 @@ class RawTables:
             "ddb_export.verified": entry.level,
             "ddb_export.data_files": str(entry.files),
             "ddb_export.items": str(entry.item_count),
+            **({FILTER_PARAMETER: entry.export_filter} if entry.export_filter else {}),
         }
         partition = GluePartition(partition_values(typed), location, table.columns, made_from, table.storage)
         glue.upsert_partitions(table, [partition])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,18 @@ from ddb_export.domain.layout import LIVE, changes_partition, glue_name, snapsho
 from ddb_export.domain.manifest import EXPORT_ID, SUMMARY, ManifestSummary
 from ddb_export.domain.planning_rules import output_of
 from ddb_export.domain.rebuild import RawExport, Rebuilt, is_attempt, rebuild
+from ddb_export.domain.retention import Removal
 from ddb_export.domain.schema import SchemaDocument
 from ddb_export.exceptions import UsageError, VerificationError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 from ddb_export.pipeline.ledger_reading import claim_path, read_every_object
 from ddb_export.pipeline.location import ExportLocation
+from ddb_export.pipeline.retention_records import RetentionRecords, removal_beside
 from ddb_export.pipeline.verification import VerificationLevel, read_manifests, verify_export
 
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
+    from ddb_export.domain.export_filter import ExportFilter
     from ddb_export.domain.layout import Lake
 
 log = logging.getLogger(__name__)
@@ -95,19 +99,21 @@ def rebuild_ledger(
     level: VerificationLevel = VerificationLevel.MANIFEST,
     database: str | None = None,
     bucket_owner: str | None = None,
+    export_filter: ExportFilter | None = None,
 ) -> Outcome:
     """Say what the ledger must hold, and write it.
 
     :param now: by AWS's clock, or this machine's. :param apply: write it; else only say it.
     :param level: how far exports are verified. :param database: Glue database of the tables; without it what is
         published is left to the next run, which publishes it again.
-    :param bucket_owner: account of the bucket, as the configuration has it.
+    :param bucket_owner: account of the bucket, as the configuration has it. :param export_filter: what of the table
+        was exported, likewise.
     :raises UsageError: there is a ledger already that says something else.
     :raises LedgerError: there is nothing that one can be made of.
     """
     work = _Work(store, lake, now, level, database)
     found = find_raw(store, lake)
-    rebuilt = rebuild(found.exports, lake.bucket, lake.key("raw"), bucket_owner)
+    rebuilt = rebuild(found.exports, lake.bucket, lake.key("raw"), bucket_owner, export_filter)
     documents = LedgerDocuments(store, lake.ledger)
     _require_room(documents, rebuilt)
     live = {each["export_arn"]: each for each in _live_documents(store, lake, rebuilt)}
@@ -116,18 +122,24 @@ def rebuild_ledger(
         _begin(documents, rebuilt, schema, lake.name)
     verified: list[VerifiedEntry] = []
     refused: list[tuple[str, str]] = []
+    removals: list[Removal] = []
     for claim in rebuilt.claims:
         raw = rebuilt.found[claim.export]
         if raw.summary is None:
             continue
-        ttl = _ttl_attribute(live.get(str(raw.summary.export_arn)))
+        document = live.get(str(raw.summary.export_arn))
+        removal = removal_beside(store, lake.raw(claim.export))
         try:
-            verified.append(_verify(work, claim, raw, ttl))
+            verified.append(_verify(work, claim, raw, document, removal))
         except VerificationError as error:
             refused.append((claim.export, error.cause))
+        else:
+            removals += [removal] if removal else []
     published = _published(work, verified, live, schema) if database and schema.columns else []
     if apply:
         _prove(documents, verified, published)
+        for removal in removals:
+            RetentionRecords(store, lake).begin_removal(removal)
     return Outcome(
         rebuilt,
         tuple(entry.export for entry in verified),
@@ -202,16 +214,36 @@ def _summary(store: ObjectStore, folder: str) -> ManifestSummary | None:
     return summary if summary and summary.table_arn and summary.table_id else None
 
 
-def _verify(work: _Work, claim: Claim, raw: RawExport, ttl_attribute: str | None) -> VerifiedEntry:
+def _require_converted(work: _Work, removal: Removal, document: dict[str, Any] | None, entry: VerifiedEntry) -> None:
+    """Refuse an export that is neither there nor converted whole.
+
+    :raises VerificationError: it is so.
+    """
+    if document is None or not is_whole(work.store, work.lake, document, entry):
+        raise VerificationError(
+            work.store.uri(work.lake.raw(entry.export)),
+            f"{removal.words}, but its converted files are not whole",
+            "restore them from the bucket's older versions",
+        )
+
+
+def _verify(
+    work: _Work, claim: Claim, raw: RawExport, document: dict[str, Any] | None, removal: Removal | None
+) -> VerifiedEntry:
+    """Verify an export; of one whose data files retention has removed, its manifests and what was converted.
+
+    :param document: what ``_live.json`` says of it; None if it is not shown.
+    """
     store, lake = work.store, work.lake
     location = ExportLocation(f"{lake.key('raw')}/{raw.name}/AWSDynamoDB/{raw.export_id}")
     manifests = read_manifests(store, location)
-    report = verify_export(store, manifests, level=work.level, expected=claim.request, table_id=claim.table_id)
+    looked_at = replace(manifests, files=()) if removal else manifests
+    report = verify_export(store, looked_at, level=work.level, expected=claim.request, table_id=claim.table_id)
     report.require_ok()
     summary, request = manifests.summary, claim.request
     if summary is None:
         raise VerificationError(store.uri(location.summary_key), "it is missing", "restore it")
-    return VerifiedEntry(
+    entry = VerifiedEntry(
         export=claim.export,
         kind=claim.kind,
         attempt=claim.attempt,
@@ -224,14 +256,18 @@ def _verify(work: _Work, claim: Claim, raw: RawExport, ttl_attribute: str | None
         view=str(request.view) if request.view else None,
         bucket=request.bucket,
         manifest_key=location.summary_key,
-        level=str(report.level),
-        files=len(report.files),
+        level=removal.level if removal else str(report.level),
+        files=len(manifests.files),
         item_count=summary.item_count or 0,
-        bytes_read=report.bytes,
+        bytes_read=removal.data_bytes if removal else report.bytes,
         billed_bytes=summary.billed_bytes or 0,
-        ttl_attribute=ttl_attribute,
+        ttl_attribute=_ttl_attribute(document),
         verified_at=work.now,
+        export_filter=str(request.export_filter) if request.export_filter else None,
     )
+    if removal and not removal.successors:
+        _require_converted(work, removal, document, entry)
+    return entry
 
 
 def _live_documents(store: ObjectStore, lake: Lake, rebuilt: Rebuilt) -> Iterator[dict[str, Any]]:
@@ -294,7 +330,7 @@ def _published(
     store, lake = work.store, work.lake
     for entry in verified:
         document = live.get(entry.export_arn)
-        if document is None or not _is_whole(store, lake, document, entry):
+        if document is None or not is_whole(store, lake, document, entry):
             continue
         output = output_of(entry.kind)
         folder = f"{document['partition']}/{document['generation']}"
@@ -313,13 +349,35 @@ def _published(
                 schema_version=schema.version,
                 schema_fingerprint=document["schema_fingerprint"],
                 published_at=work.now,
+                redaction=_redaction(document),
+                entities=document.get("entities"),
+                **_compacted(document, work.now),
             )
         )
     return found
 
 
-def _is_whole(store: ObjectStore, lake: Lake, document: dict[str, Any], entry: VerifiedEntry) -> bool:
-    """Tell whether all files of a generation are there, and hold every record of the export."""
+def _compacted(live: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return what evidence of compacted files says besides; nothing for converted ones."""
+    target = re.match(r"compact=(\d+);", str(live.get("converter_version")))
+    if target is None or not live.get("made_from"):
+        return {}
+    return {"made_from": live["made_from"]["generation"], "target_file_bytes": int(target[1]), "compacted_at": now}
+
+
+def _redaction(live: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the contract took out of a partition; None where a version wrote ``_live.json`` that did not say it."""
+    redaction: dict[str, Any] | None = live.get("redaction")
+    if redaction is None and "+contract=" not in str(live.get("converter_version", "")):
+        return {}
+    return redaction
+
+
+def is_whole(store: ObjectStore, lake: Lake, document: dict[str, Any], entry: VerifiedEntry) -> bool:
+    """Tell whether all files of a generation are there, and hold every record of the export.
+
+    :param document: what ``_live.json`` says, with the ``partition`` that it lies in.
+    """
     folder = lake.key(f"{document['partition']}/{document['generation']}/")
     sizes = {each.key: each.size for each in store.list_objects(folder)}
     wanted = {lake.key(f"{document['partition']}/{each['path']}"): int(each["bytes"]) for each in document["files"]}

@@ -15,6 +15,7 @@ from ddb_export.domain.statistics import ExportStatistics, NumberWidth
 from ddb_export.domain.wider_columns import wider_number
 from ddb_export.exceptions import VerificationError
 from ddb_export.pipeline.file_groups import Cut, FileGroup
+from ddb_export.pipeline.retention_records import RetentionRecords
 
 if TYPE_CHECKING:
     from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry
@@ -93,8 +94,19 @@ class RecordedStatistics:
 
         :raises VerificationError: it names the first export, and what to do.
         """
+        records = RetentionRecords(self._work.store, self._work.ledger.lake)
         with ThreadPoolExecutor(_READERS) as readers:
+            removals = list(readers.map(records.removal, [entry.export for entry in entries]))
             there = list(readers.map(self._stored, entries))
+        removed = [removal for removal in removals if removal]
+        if removed:
+            more = f" ({len(removed)} of {len(entries)} exports that it needs)" if len(removed) > 1 else ""
+            raise VerificationError(
+                f"raw files of {removed[0].export}",
+                f"{removed[0].words}, but a widening rewrites partitions from raw files{more}",
+                "leave the columns as they are, values that do not fit stay exact in _overflow; or export again what"
+                " point-in-time recovery reaches: trigger the DAG by hand with from, to and re_export: true",
+            )
         for entry, files in zip(entries, there, strict=True):
             if files < entry.files + 1:
                 raise VerificationError(

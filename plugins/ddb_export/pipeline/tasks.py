@@ -7,13 +7,11 @@ run again, anywhere, and XComs stay small whatever the size of an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ddb_export.aws.errors import ObjectMissingError
 from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.export import export_id
 from ddb_export.domain.layout import LIVE, window_partition
@@ -24,7 +22,8 @@ from ddb_export.domain.schema import SchemaDocument
 from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
-from ddb_export.pipeline.catalog import glue_partition, glue_table, partition_values
+from ddb_export.pipeline.catalog import filter_parameters, glue_partition, glue_table, partition_values
+from ddb_export.pipeline.compacted import keep_compacted
 from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
@@ -36,6 +35,7 @@ from ddb_export.pipeline.conversion import (
     scan_files,
 )
 from ddb_export.pipeline.file_groups import FileGroup, by_export, share_out
+from ddb_export.pipeline.raw_files import RESTORE, raw_files_of
 from ddb_export.pipeline.verification import VerificationLevel, locate_export, read_manifests, verify_export
 
 if TYPE_CHECKING:
@@ -45,20 +45,6 @@ if TYPE_CHECKING:
     from ddb_export.pipeline.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-_RESTORE = (
-    "restore the raw export from the bucket's older versions, or export it again: trigger the DAG by hand with from, to and"
-    " re_export: true"
-)
-
-
-@contextmanager
-def _raw_export(entry: VerifiedEntry) -> Iterator[None]:
-    """Say what to do where files of a verified export are gone."""
-    try:
-        yield
-    except ObjectMissingError as error:
-        raise VerificationError(f"raw files of {entry.export}", str(error.cause), _RESTORE) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +116,13 @@ class TableWork:
                 billed_bytes=description.billed_bytes or 0,
                 ttl_attribute=ttl_attribute,
                 verified_at=now,
+                export_filter=str(request.export_filter) if request.export_filter else None,
             )
         )
 
     def scan(self, entry: VerifiedEntry, group: FileGroup) -> ExportStatistics:
         """Count what decides the columns, and leave it for :meth:`merge_schema`."""
-        with _raw_export(entry):
+        with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
             statistics = scan_files(source, group.indexes(source.manifests.files))
         self.ledger.write_note(group.statistics_path, statistics.to_json())
@@ -162,7 +149,7 @@ class TableWork:
 
     def convert(self, entry: VerifiedEntry, group: FileGroup) -> list[ConvertedPart]:
         """Convert a group's files, and leave the list of the parts for :meth:`publish`."""
-        with _raw_export(entry):
+        with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
             generation = self._generation(source, entry, group)
             indexes = group.indexes(source.manifests.files)
@@ -193,13 +180,13 @@ class TableWork:
             log.info("export %s: it is shown with columns of version %s already", entry.export, shown.schema_version)
             return shown
         groups = self._with_present_types(entry, groups)
-        with _raw_export(entry):
+        with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
         generation = self._generation(source, entry, groups[0])
         parts = self._converted(entry, generation, groups)
         output = output_of(entry.kind)
         table = glue_table(self.ledger.lake, self.ledger.read_schema(), output, database)
-        glue.upsert_table(table)
+        glue.upsert_table(replace(table, parameters=filter_parameters(chain, entry)))
         self._remove_replaced(chain, entry, glue, table)
         partition = glue_partition(self.ledger.lake, table, entry, generation)
         glue.upsert_partitions(table, [partition])
@@ -208,7 +195,7 @@ class TableWork:
             log.info("export %s: columns were widened meanwhile; it is published with the newest ones", entry.export)
             return self.publish(entry, groups, glue, database, now)
         overflowed = self._overflowed(generation, groups, parts)
-        return self.ledger.record_published(
+        done = self.ledger.record_published(
             evidence_of(
                 entry,
                 generation,
@@ -219,6 +206,7 @@ class TableWork:
                 now=now,
             )
         )
+        return keep_compacted(self.ledger, glue, done, now) if shown else done
 
     def rewrite(self, entry: VerifiedEntry, schema: SchemaDocument) -> Rewritten:
         """Convert a verified export to these columns, beside what readers see; what an earlier try has converted is kept.
@@ -226,7 +214,7 @@ class TableWork:
         :param schema: the columns; not every widening's is a version of the schema document.
         :raises VerificationError: raw files are gone, or are not what was verified.
         """
-        with _raw_export(entry):
+        with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
             generation = self._generation_with(source, entry, schema)
             groups = share_out(entry.export, source.manifests.files)
@@ -297,7 +285,7 @@ class TableWork:
             raise VerificationError(
                 self.store.uri(entry.manifest_key),
                 "it is missing, or not the manifest that was verified",
-                _RESTORE,
+                RESTORE,
             )
         return ExportSource(self.store, manifests)
 
@@ -382,6 +370,8 @@ def evidence_of(
         schema_fingerprint=generation.schema.fingerprint,
         published_at=now,
         overflowed=overflowed,
+        redaction=generation.contract.redaction.to_json(),
+        entities=published.entities,
     )
 
 

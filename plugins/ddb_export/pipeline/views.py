@@ -8,14 +8,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ddb_export.aws.glue_views import stored_table
+from ddb_export.domain.entity_views import EntityViews
 from ddb_export.domain.layout import glue_name
 from ddb_export.domain.ledger import Chain, ClaimKind
 from ddb_export.domain.views import CatalogTable, HelperViews, KeyColumn, LatestState, View, digest_in
 from ddb_export.exceptions import PublishError
+from ddb_export.pipeline.entities import columns_of_entities
 
 if TYPE_CHECKING:
     from ddb_export.aws.glue import GlueGateway
+    from ddb_export.domain.entities import Entities
     from ddb_export.domain.layout import Lake
+    from ddb_export.domain.schema import SchemaDocument
     from ddb_export.pipeline.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -24,22 +28,44 @@ OUTPUTS = ("snapshots", "changes")
 """What the views read."""
 
 
-def views_to_write(ledger: Ledger, key_attributes: Sequence[str], glue: GlueGateway, database: str) -> list[View]:
+def views_to_write(
+    ledger: Ledger, key_attributes: Sequence[str], glue: GlueGateway, database: str, entities: Entities | None = None
+) -> list[View]:
     """Return the views whose text is not what stands in the catalog.
 
     :param key_attributes: exact names of the DynamoDB table's key attributes.
+    :param entities: those that have views of their own, None for none.
     :raises PublishError: something else has the name of a view.
     """
     lake = ledger.lake
-    columns = {column.attribute: column.name for column in ledger.read_schema().columns}
+    schema = ledger.read_schema()
+    columns = {column.attribute: column.name for column in schema.columns}
     keys = [KeyColumn(columns[attribute], attribute) for attribute in key_attributes if attribute in columns]
     if len(keys) < len(key_attributes):
         log.warning("no views: not every key attribute has a column (%s)", ", ".join(key_attributes))
         return []
     name = glue_name(lake.name)
     snapshots, changes = (_table(glue, lake, database, f"{name}_{output}") for output in OUTPUTS)
-    wanted = HelperViews(database, name, keys, snapshots, changes).views(latest_state(ledger.read(OUTPUTS)))
+    helpers, latest = HelperViews(database, name, keys, snapshots, changes), latest_state(ledger.read(OUTPUTS))
+    wanted = helpers.views(latest)
+    if entities:
+        wanted += _of_entities(ledger, entities, helpers, schema, latest)
     return [view for view in wanted if _must_be_written(view, glue)]
+
+
+def _of_entities(
+    ledger: Ledger, entities: Entities, helpers: HelperViews, schema: SchemaDocument, latest: LatestState | None
+) -> list[View]:
+    tells = next((column for column in schema.columns if column.attribute == entities.attribute), None)
+    if tells is None or tells.dynamodb_type != "S" or tells.arrow_type != "string":
+        what = (
+            "has no column"
+            if tells is None
+            else f"is the column {tells.name} {tells.glue_type}, which is not its text (S)"
+        )
+        log.warning("no views of entities: the attribute %r %s", entities.attribute, what)
+        return []
+    return EntityViews(helpers, entities, tells.name, columns_of_entities(ledger, entities)).views(latest)
 
 
 def latest_state(chain: Chain) -> LatestState | None:

@@ -47,14 +47,17 @@ from typing import TYPE_CHECKING
 from ddb_export.aws.glue_columns import change_column_types, existing_partitions
 from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry
 from ddb_export.domain.overflow import overflow_lines
+from ddb_export.domain.redaction import stale_lines
 from ddb_export.domain.shown import shown_entries
 from ddb_export.domain.widening import Widening, stale_entries
 from ddb_export.domain.wider_columns import Decision, Wish, decide
-from ddb_export.exceptions import ClaimConflictError, LedgerError, PlanError
+from ddb_export.exceptions import ClaimConflictError, LedgerError, PlanError, VerificationError
+from ddb_export.pipeline import entities
 from ddb_export.pipeline.catalog import glue_partition, glue_table, partition_values
 from ddb_export.pipeline.conversion import publish_generation
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 from ddb_export.pipeline.recorded_statistics import RecordedStatistics, reasons_of
+from ddb_export.pipeline.redactions import end_rewriting
 from ddb_export.pipeline.tasks import Rewritten, TableWork, evidence_of
 
 if TYPE_CHECKING:
@@ -120,8 +123,10 @@ class TableWidening:
         """
         chain, shown = self._look()
         begun = self._newest()
+        redaction = self._work.contract.redaction
         if begun and begun.ended is None:
-            decision = Decision(begun.changes, begun.added, begun.refilled)
+            of_contract = () if begun.redaction is None else tuple(stale_lines(shown, redaction))
+            decision = Decision(begun.changes, begun.added, begun.refilled, stale=of_contract)
             return WideningPlan(
                 begun, decision, self._verified(chain, self._stale(begun, chain, shown)), 0, under_way=True
             )
@@ -135,8 +140,13 @@ class TableWidening:
         decision = decide(
             schema, lines, statistics.merged, wish, contract=self._work.contract, all_known=statistics.complete
         )
+        # Who names columns asks for these only.
+        stale_by_contract = () if wish.names else tuple(stale_lines(shown, redaction))
+        decision = replace(decision, stale=stale_by_contract)
         number = begun.number + 1 if begun else 1
         widening = Widening(number, schema.version, decision.changes, decision.added, decision.refilled, now)
+        if stale_by_contract:
+            widening = replace(widening, redaction=redaction)
         stale = [] if decision.is_empty else self._stale(widening, chain, shown)
         entries = self._verified(chain, stale)
         reader.require_raw(entries)
@@ -149,15 +159,31 @@ class TableWidening:
 
         :param now: tells the time, by AWS's clock. :return: the widening, which has ended.
         :raises PlanError: the columns changed meanwhile so that the decision does not fit; it is given up, readers saw nothing of it.
-        :raises VerificationError: raw files are gone; it is under way until they are restored.
+        :raises VerificationError: raw files are gone: one that was begun just now is given up, else it is under way until they are restored.
+        :raises ConfigurationError: the contract hashes values, and its key is not at hand; nothing is begun.
         """
+        if self._work.contract.hashed:
+            _ = self._work.contract.required_key
         widening = plan.widening if plan.under_way else self._begin(plan.widening)
+        if not plan.under_way:
+            self._require_raw_still(widening, plan.entries)
         try:
             widening = self._make_current(widening, step)
         except PlanError:
             self._end(widening, "abandoned")
             raise
         return self._switch(widening, now, step)
+
+    def _require_raw_still(self, widening: Widening, entries: Sequence[VerifiedEntry]) -> None:
+        """Give a widening up that was begun while retention removed what it needs.
+
+        Retention says what it removes and then looks for widenings: whichever of the two comes second sees the other.
+        """
+        try:
+            RecordedStatistics(self._work).require_raw(entries)
+        except VerificationError:
+            self._end(widening, "abandoned")
+            raise
 
     def finish_switch(self, now: Callable[[], datetime]) -> bool:
         """Finish a widening that is current but not switched, because whoever began it died; tell whether there was one."""
@@ -203,7 +229,7 @@ class TableWidening:
     def _stale(self, widening: Widening, chain: Chain, shown: Iterable[PublishedEntry]) -> list[PublishedEntry]:
         best = {entry.export for entry in chain.verified_subjects.values()}
         of_table = {entry.export for entry in chain.verified.values() if entry.table_id == chain.table_id}
-        return stale_entries(widening, shown, of_table - best, self._columns_of)
+        return stale_entries(widening, shown, of_table - best, self._columns_of, self._work.contract.redaction)
 
     @staticmethod
     def _verified(chain: Chain, entries: Iterable[PublishedEntry]) -> tuple[VerifiedEntry, ...]:
@@ -217,7 +243,9 @@ class TableWidening:
         for done, entry in enumerate(stale):
             step("rewrite", done, len(stale))
             columns = self._columns_of(max(entry.schema_version, widening.from_version))
-            rewritten.append((entry, self._work.rewrite(chain.verified[entry.export], widening.apply(columns))))
+            made = self._work.rewrite(chain.verified[entry.export], widening.apply(columns))
+            if made.generation.name != entry.generation:
+                rewritten.append((entry, made))
         step("rewrite", len(stale), len(stale))
         return rewritten
 
@@ -242,12 +270,20 @@ class TableWidening:
                 step("show", done, len(switched))
                 self._show(widening, entry, made, now())
             if not switched:
+                self.note_what_is_shown()
                 return self._end(widening, "done")
         raise LedgerError(
             f"widening {widening.number} of {self._ledger.lake.name}",
             f"runs published older columns {_TRIES} times meanwhile",
             "widen again: it goes on",
         )
+
+    def note_what_is_shown(self) -> None:
+        """Let the notes say what partitions are made under now: those of before may have been rewritten without a widening."""
+        _, shown = self._look()
+        end_rewriting(self._work, shown)
+        if self._work.contract.entities:
+            entities.end_rewriting(self._ledger, self._work.contract.entities, shown)
 
     def _switch_output(
         self, widening: Widening, output: str, rewritten: Sequence[tuple[PublishedEntry, Rewritten]], step: Step
@@ -317,4 +353,4 @@ def change_words(decision: Decision) -> list[str]:
     """Return what becomes of columns in words, a line each."""
     added = [f"{column.name}: new, {column.glue_type}" for column in decision.added]
     refilled = [f"{attribute}: filled in partitions from before it had a column" for attribute in decision.refilled]
-    return [*map(str, decision.changes), *added, *refilled]
+    return [*map(str, decision.changes), *added, *refilled, *(line.words for line in decision.stale)]

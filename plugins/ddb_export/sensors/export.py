@@ -39,9 +39,10 @@ class DynamoDBExportSensor(BaseSensorOperator):
     :param poll_interval: time between two questions at least; an export that runs for long is asked after less often.
     :param aws_conn_id: Airflow connection. :param region_name: region of the table.
     :param verify: whether and how TLS certificates are checked. :param botocore_config: settings of the client.
+    :param role_arn: role of the table's account to assume over the connection; None for what the connection says.
     """
 
-    template_fields: Sequence[str] = ("export_arn", "aws_conn_id", "region_name")
+    template_fields: Sequence[str] = ("export_arn", "aws_conn_id", "region_name", "role_arn")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class DynamoDBExportSensor(BaseSensorOperator):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        role_arn: str | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("poke_interval", poll_interval.total_seconds())
@@ -68,13 +70,14 @@ class DynamoDBExportSensor(BaseSensorOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.role_arn = role_arn
 
     @cached_property
     def hook(self) -> LakeHook:
         """The hook that makes the client."""
         from ddb_export.hooks.lake import LakeHook
 
-        return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        return LakeHook(self.aws_conn_id, self.region_name, self.verify, self.botocore_config, self.role_arn)
 
     def execute(self, context: Context) -> Any:
         """Wait, deferred or poking."""
@@ -87,6 +90,7 @@ class DynamoDBExportSensor(BaseSensorOperator):
                     region_name=self.region_name,
                     verify=self.verify,
                     botocore_config=self.botocore_config,
+                    role_arn=self.role_arn,
                 ),
                 method_name="execute_complete",
                 timeout=self.time_cap,

@@ -30,6 +30,7 @@ class DynamoDBExportTrigger(BaseTrigger):
     :param region_name: region of the table.
     :param verify: whether and how TLS certificates are checked.
     :param botocore_config: settings of the client.
+    :param role_arn: role to assume over the connection.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class DynamoDBExportTrigger(BaseTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        role_arn: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base has no annotations
         self.export_arn = export_arn
@@ -49,6 +51,7 @@ class DynamoDBExportTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.role_arn = role_arn
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keys that make this trigger again in a triggerer."""
@@ -61,13 +64,19 @@ class DynamoDBExportTrigger(BaseTrigger):
                 "region_name": self.region_name,
                 "verify": self.verify,
                 "botocore_config": self.botocore_config,
+                **({"role_arn": self.role_arn} if self.role_arn else {}),
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until the export has ended. Throttling and passing faults of the network do not end the wait."""
         settings = ClientSettings.of(
-            self.export_arn, self.aws_conn_id, self.region_name, self.verify, self.botocore_config
+            self.export_arn,
+            self.aws_conn_id,
+            self.region_name,
+            self.verify,
+            self.botocore_config,
+            role_arn=self.role_arn,
         )
         try:
             event = end_event(self.export_arn, await export_ended(settings, self.export_arn, self.poll_interval))

@@ -47,12 +47,14 @@ class ClientSettings:
 
     :param aws_conn_id: Airflow connection. :param region_name: region of the export.
     :param verify: whether and how TLS certificates are checked. :param botocore_config: settings of the client, as JSON.
+    :param role_arn: role to assume over the connection.
     """
 
     aws_conn_id: str | None
     region_name: str | None
     verify: bool | str | None
     botocore_config: str
+    role_arn: str | None = None
 
     @classmethod
     def of(
@@ -62,6 +64,8 @@ class ClientSettings:
         region_name: str | None,
         verify: bool | str | None,  # noqa: FBT001  # AWS's own kind of value
         botocore_config: Mapping[str, Any] | None,
+        *,
+        role_arn: str | None = None,
     ) -> ClientSettings:
         """Return the settings of a wait.
 
@@ -70,7 +74,7 @@ class ClientSettings:
         """
         parts = export_arn.split(":")
         region = parts[3] if len(parts) > 5 and parts[3] else region_name
-        return cls(aws_conn_id, region, verify, json.dumps(botocore_config or {}, sort_keys=True))
+        return cls(aws_conn_id, region, verify, json.dumps(botocore_config or {}, sort_keys=True), role_arn)
 
     async def open_client(self) -> AbstractAsyncContextManager[Any]:
         """Make the client, off the event loop as far as it takes long: reading the connection, credentials, service model.
@@ -83,7 +87,7 @@ class ClientSettings:
 
             given = {"connect_timeout": 10, "read_timeout": 20, **json.loads(self.botocore_config)}
             config = {**given, "retries": {"total_max_attempts": 1}}
-            return LakeHook(self.aws_conn_id, self.region_name, self.verify, config)
+            return LakeHook(self.aws_conn_id, self.region_name, self.verify, config, self.role_arn)
 
         hook = await asyncio.to_thread(make_hook)
         client: AbstractAsyncContextManager[Any] = await hook.get_async_conn()

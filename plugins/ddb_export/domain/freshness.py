@@ -1,0 +1,286 @@
+"""Whether a table's data is as fresh as was promised, and what else a person should hear of before users notice.
+
+Rules only: from what the ledger and DynamoDB say about a table, and the present, follow its troubles. What was said about one
+before, and when it is said again, is the matter of :mod:`ddb_export.domain.incidents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from ddb_export.domain.utc import iso
+
+if TYPE_CHECKING:
+    from ddb_export.domain.plan import PointInTimeRecovery
+    from ddb_export.domain.window import Stretch
+
+HORIZON_WARNING = timedelta(days=2)
+"""How long before point-in-time recovery passes what is not exported yet it is said; never more than a quarter of its period."""
+
+TOKEN_LIFE = timedelta(hours=8)
+"""How long DynamoDB knows a ClientToken (API reference, ExportTableToPointInTime: idempotent for 8 hours)."""
+
+LONGEST_EXPORT = timedelta(hours=36)
+"""How long a claim may wait for its export before it is said: full exports of many hours are usual, of more than a day rare."""
+
+COMPARED_WINDOWS = 5
+"""How many windows there must have been before one is called unusual."""
+
+UNUSUAL_FACTOR = 100
+"""How many times the usual number of items is unusual."""
+
+
+class Trouble(StrEnum):
+    """What a person should hear of. The value is the anchor in the runbook."""
+
+    LATE = "late"
+    """The data is older than the SLA allows."""
+    NO_BASE = "no-base"
+    """The table should have data by now, and has no verified base."""
+    HORIZON = "horizon"
+    """Point-in-time recovery will soon pass what is not exported yet."""
+    RECOVERY_OFF = "recovery-off"
+    """Point-in-time recovery is off: nothing more can be exported."""
+    CLAIM_WAITS = "claim-waits"
+    """An export was claimed long ago and is neither verified nor FAILED."""
+    NOTHING_CHANGED = "nothing-changed"
+    """A window without an item where there always were some."""
+    UNUSUALLY_MANY = "unusually-many"
+    """A window with a hundred times the usual number of items."""
+    BILLED_MORE = "billed-more"
+    """A window was billed far more than others of its length."""
+    UNREADABLE = "unreadable"
+    """The ledger could not be read."""
+    CONFIGURATION = "configuration"
+    """A table's YAML has a mistake, so that its runs do not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowVolume:
+    """What one verified window held.
+
+    :param start: its start, UTC. :param end: its end, UTC.
+    :param items: items of its manifest. :param billed_bytes: BilledSizeBytes.
+    """
+
+    start: datetime
+    end: datetime
+    items: int
+    billed_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The window in words."""
+        return f"[{iso(self.start)}, {iso(self.end)})"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingClaim:
+    """A claim that is neither verified nor FAILED.
+
+    :param export: name of the attempt. :param claimed_at: when, UTC.
+    """
+
+    export: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What is known about a table's chain at one moment.
+
+    :param head: how far its data is complete; None without a verified base.
+    :param expected_since: since when there should be data: the configuration's ``start_date``.
+    :param holes: stretches that are not verified although later ones are.
+    :param waiting: claims whose exports are not verified.
+    :param volumes: the newest verified windows, in order of time.
+    :param recovery: point-in-time recovery; None if it was not asked for.
+    """
+
+    head: datetime | None
+    expected_since: datetime
+    holes: tuple[Stretch, ...] = ()
+    waiting: tuple[WaitingClaim, ...] = ()
+    volumes: tuple[WindowVolume, ...] = ()
+    recovery: PointInTimeRecovery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One trouble of one table.
+
+    :param trouble: which. :param cause: what is the case, in words without a full stop.
+    :param remedy: the one action. :param last_good: how far the data is complete, if it is known.
+    """
+
+    trouble: Trouble
+    cause: str
+    remedy: str
+    last_good: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat object."""
+        return {
+            "trouble": str(self.trouble),
+            "cause": self.cause,
+            "remedy": self.remedy,
+            "last_good": iso(self.last_good) if self.last_good else None,
+        }
+
+
+def data_age(facts: TableFacts, now: datetime) -> timedelta:
+    """Return how old the data is: now less the head, or, while there is no base, less the time since which there should be one."""
+    return max(now - (facts.head or facts.expected_since), timedelta())
+
+
+def find_troubles(
+    facts: TableFacts, now: datetime, *, sla: timedelta | None, horizon: timedelta = HORIZON_WARNING
+) -> tuple[Finding, ...]:
+    """Return what a person should hear of about a table, the gravest first.
+
+    :param facts: what is known of it. :param now: the present, UTC.
+    :param sla: how old the data may become; None if nothing was promised.
+    :param horizon: how long before point-in-time recovery passes what is missing it is said.
+    """
+    rules = (
+        _recovery_off(facts),
+        _late(facts, now, sla),
+        _horizon(facts, now, horizon),
+        *_waiting(facts, now),
+        *_volumes(facts.volumes, facts.head),
+    )
+    return tuple(found for found in rules if found)
+
+
+def deadline_after_start(sla: timedelta, longest_interval: timedelta) -> timedelta:
+    """Return how long after a run's scheduled start its data interval must be in the lake, for the data never to be older than the SLA.
+
+    When the run of an interval may start, the data reaches to the interval's start only: it is one interval old already.
+
+    :param longest_interval: longest distance between two boundaries of the schedule.
+    """
+    return max(sla - longest_interval, timedelta())
+
+
+def _late(facts: TableFacts, now: datetime, sla: timedelta | None) -> Finding | None:
+    age = data_age(facts, now)
+    if sla is None or age <= sla:
+        return None
+    if facts.head is None:
+        return Finding(
+            Trouble.NO_BASE,
+            f"it has no verified base {in_words(age)} after its start date {iso(facts.expected_since)}; the SLA is {in_words(sla)}",
+            "unpause its DAG, or see the log of the tasks export_base and verify_base of its last run",
+        )
+    hole = f"; nothing verified covers {facts.holes[0]}, although later windows are verified" if facts.holes else ""
+    return Finding(
+        Trouble.LATE,
+        f"the data is complete to {iso(facts.head)}, {in_words(age)} ago; the SLA is {in_words(sla)}{hole}",
+        "see the last run of its DAG: unpause it, or clear the task that failed",
+        facts.head,
+    )
+
+
+def _recovery_off(facts: TableFacts) -> Finding | None:
+    if facts.recovery is None or facts.recovery.enabled:
+        return None
+    return Finding(
+        Trouble.RECOVERY_OFF,
+        "point-in-time recovery is off, so that nothing more can be exported",
+        "enable point-in-time recovery, then trigger the DAG with new_base: true, because what was written meanwhile is in no export",
+        facts.head,
+    )
+
+
+def _horizon(facts: TableFacts, now: datetime, warning: timedelta) -> Finding | None:
+    recovery = facts.recovery
+    if recovery is None or facts.head is None or recovery.earliest is None or recovery.period is None:
+        return None
+    left = facts.head + recovery.period - now
+    if recovery.earliest <= facts.head and left > min(warning, recovery.period / 4):
+        return None
+    if recovery.earliest > facts.head:
+        return Finding(
+            Trouble.HORIZON,
+            f"recovery begins at {iso(recovery.earliest)}, after {iso(facts.head)}, up to which the data is complete",
+            "trigger the DAG with new_base: true: what lies between can no longer be exported",
+            facts.head,
+        )
+    return Finding(
+        Trouble.HORIZON,
+        f"in {in_words(left)} point-in-time recovery passes {iso(facts.head)}, up to which the data is complete",
+        "let the DAG run now: what is not exported until then is lost to the chain",
+        facts.head,
+    )
+
+
+def _waiting(facts: TableFacts, now: datetime) -> list[Finding]:
+    old = [claim for claim in facts.waiting if now - claim.claimed_at > LONGEST_EXPORT]
+    if not old:
+        return []
+    first = min(old, key=lambda claim: claim.claimed_at)
+    more = f" (and {len(old) - 1} more)" if len(old) > 1 else ""
+    return [
+        Finding(
+            Trouble.CLAIM_WAITS,
+            f"export {first.export}{more} was claimed {in_words(now - first.claimed_at)} ago and is not verified;"
+            f" DynamoDB knows its token for {in_words(TOKEN_LIFE)} and lists it for 90 days",
+            "let the DAG run, or clear the export's task: it looks for the export before it would start another",
+            facts.head,
+        )
+    ]
+
+
+def _volumes(volumes: Sequence[WindowVolume], head: datetime | None) -> list[Finding]:
+    """Compare the newest window with those before it that are as long."""
+    if not volumes:
+        return []
+    newest = volumes[-1]
+    others = [each for each in volumes[:-1] if each.end - each.start == newest.end - newest.start]
+    if len(others) < COMPARED_WINDOWS:
+        return []
+    usual = median(each.items for each in others)
+    billed = median(each.billed_bytes for each in others)
+    found = []
+    if newest.items == 0 and all(each.items for each in others):
+        found.append(
+            Finding(
+                Trouble.NOTHING_CHANGED,
+                f"window {newest.name} holds no item; each of the {len(others)} before it held some",
+                "ask the table's owner whether its writers run",
+                head,
+            )
+        )
+    if usual and newest.items >= UNUSUAL_FACTOR * usual:
+        found.append(
+            Finding(
+                Trouble.UNUSUALLY_MANY,
+                f"window {newest.name} holds {newest.items} items; {usual:.0f} are usual",
+                "ask the table's owner for a rewrite of the table; ddb-export cost says what it cost",
+                head,
+            )
+        )
+    elif billed and newest.billed_bytes >= UNUSUAL_FACTOR * billed:
+        found.append(
+            Finding(
+                Trouble.BILLED_MORE,
+                f"window {newest.name} was billed {newest.billed_bytes} bytes; {billed:.0f} are usual",
+                "see ddb-export cost, and set budget: {run: …} to be asked first",
+                head,
+            )
+        )
+    return found
+
+
+def in_words(length: timedelta) -> str:
+    """Return a length of time in words of two units at most, such as ``1 d 2 h``."""
+    minutes = int(length.total_seconds()) // 60
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    words = [f"{value} {unit}" for value, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if value]
+    return " ".join(words[:2]) or "0 min"

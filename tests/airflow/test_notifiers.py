@@ -1,0 +1,141 @@
+"""Notices reach people over the real protocols: a mail server, and Slack's HTTP as far as a local endpoint speaks it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from ddb_export.config.alerts import NotifierConfiguration
+from ddb_export.domain.incidents import NoticeKind
+from ddb_export.domain.notices import Notice
+from ddb_export.exceptions import NotReachableError
+from ddb_export.notifiers.dispatch import send
+
+pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)
+NOTICE = Notice(
+    NoticeKind.ALERT,
+    "orders",
+    "late",
+    "the data of <b> & {{ 7 * 7 }} is late",
+    "run it",
+    SINCE,
+    SINCE,
+    "1 d 3 h",
+    "docs/runbook.md#late",
+    "http://airflow/dags/ddb_export__orders/runs",
+)
+
+
+class MailServer:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.mails: list[Any] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd calls it so
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 kept"
+
+
+@pytest.fixture
+def mail(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    server = MailServer()
+    controller = Controller(server, hostname="127.0.0.1", port=0, ready_timeout=30)
+    # Port 0 is for the system to choose; aiosmtpd then knocks at the port that it was given, so that it is asked for one first.
+    controller.port = _free_port()
+    controller.start()
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "lake@example.com"}
+    document = {"conn_type": "smtp", "host": "127.0.0.1", "port": controller.port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", json.dumps(document))
+    yield server
+    controller.stop()
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as probe:
+        return int(probe.server_address[1])
+
+
+@pytest.fixture
+def slack(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What was posted, by path and body; the answers are Slack's."""
+    posted: list[dict[str, Any]] = []
+
+    class Slack(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            as_json = self.headers["Content-Type"].startswith("application/json")
+            fields = json.loads(body) if as_json else {key: value[0] for key, value in parse_qs(body).items()}
+            posted.append({"path": self.path, **fields})
+            answer = b"ok" if self.path.startswith("/services/") else b'{"ok": true}'
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain" if answer == b"ok" else "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slack) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        api = {"conn_type": "slack", "password": "xoxb-lab", "extra": {"base_url": f"{url}/api/"}}
+        hook = {"conn_type": "slackwebhook", "password": f"{url}/services/T/B/X"}
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK_LAB", json.dumps(api))
+        monkeypatch.setenv("AIRFLOW_CONN_HOOK_LAB", json.dumps(hook))
+        yield posted
+        server.shutdown()
+
+
+def tell(notifier: str, **arguments: Any) -> None:
+    declared = NotifierConfiguration(notifier=notifier, arguments=arguments)
+    send(NOTICE, [declared.model_dump()], {})
+
+
+def test_mail(mail):
+    tell("smtp", to="on-call@example.com", smtp_conn_id="mail")
+    (got,) = mail.mails
+    assert (got["To"], got["Subject"]) == ("on-call@example.com", "[ddb_export] orders: late")
+    content = got.get_body(("html",)).get_content()
+    assert "orders: the data of &lt;b&gt; &amp; {{ 7 * 7 }} is late<br>" in content
+    assert "Last good: data is complete to 2026-03-01T00:00:00Z, 1 d 3 h ago<br>" in content
+
+
+def test_slack(slack):
+    tell("slack", channel="#data", slack_conn_id="slack_lab")
+    tell("slack", channel="#data", slack_conn_id="slack_lab", text=":hourglass: {{ notice.table }} {{ notice.kind }}")
+    assert [each["path"] for each in slack] == ["/api/chat.postMessage"] * 2
+    assert [each["channel"] for each in slack] == ["#data"] * 2
+    assert slack[0]["text"] == NOTICE.text
+    assert slack[1]["text"] == ":hourglass: orders alert"
+
+
+def test_slack_webhook(slack):
+    tell("slack_webhook", slack_webhook_conn_id="hook_lab")
+    (got,) = slack
+    assert (got["path"], got["text"]) == ("/services/T/B/X", NOTICE.text)
+
+
+def test_a_mail_server_that_is_down_is_one_line_with_its_remedy(airflow_database, monkeypatch):
+    document = {
+        "conn_type": "smtp",
+        "host": "127.0.0.1",
+        "port": _free_port(),
+        "extra": {"disable_ssl": True, "retry_limit": 1},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", json.dumps(document))
+    with pytest.raises(
+        NotReachableError, match=r"^notifier .*SmtpNotifier: it could not tell .* Remedy: mend its connection"
+    ):
+        tell("smtp", to="a@example.com", from_email="b@example.com", smtp_conn_id="mail")

@@ -1,0 +1,78 @@
+"""A table's tasks as a group in a DAG of one's own: the same as its DAG, with tasks before and behind it."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from ddb_export import ConfigurationError, TableConfiguration, UsageError, build_dag, export_task_group
+from tests.airflow.airflow_runs import run_scheduled
+
+pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operators.md").read_text(encoding="utf-8")
+KEYS: dict[str, Any] = {"bucket": "my-lake", "prefix": "dynamodb", "database": "lake"}
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_the_pages_dag_runs_beside_its_own_tasks(table, tmp_path):
+    """Two runs: the second goes on from what the first handed over, inside the group."""
+    (example,) = (each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "export_task_group" in each)
+    changes = {'"my-lake"': f'"{table.bucket}"', '"orders"': f'"{table.name}"', 'prefix="dynamodb"': 'prefix="lake"'}
+    for old, new in changes.items():
+        assert old in example
+        example = example.replace(old, new)
+    example = example.replace(
+        'database="lake"', f'database="lake", aws_conn_id="{table.connection}", poll_interval="1s"'
+    )
+    (tmp_path / "own.py").write_text(example)
+    dag = runpy.run_path(str(tmp_path / "own.py"))["dag"]
+    first = run_scheduled(dag, table.midnights[0], table.midnights[1])
+    second = run_scheduled(dag, table.midnights[1], table.midnights[2])
+    for run in (first, second):
+        assert (run.state, run.failures) == ("success", [])
+        assert run.states["report"] == run.states[f"{table.name}.done"] == "success"
+    assert second.states[f"{table.name}.widen"] == "skipped"
+    assert second.xcom("report") == table.midnights[2].strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert len(table.windows()) == 1
+    assert dag.get_task(f"{table.name}.plan").dry_run_only == "{{ params.dry_run }}"
+
+
+def test_a_group_has_the_tasks_of_the_dag():
+    table = TableConfiguration.declare(table="orders", schedule="0 0 * * *", start_date=START, **KEYS, views=True)
+    with DAG("own", schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"), start_date=START) as dag:
+        export_task_group(table)
+        export_task_group("flights", **KEYS, group_id="planes", owner="ann")
+    orders = {task.removeprefix("orders.") for task in dag.task_ids if task.startswith("orders.")}
+    assert orders == {*build_dag(table).task_ids, "done"}
+    assert dag.get_task("planes.plan").schedule == "0 0 * * *"
+    assert dag.get_task("planes.plan").owner == "ann"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "table", "keys", "message"),
+    [
+        (
+            "@daily",
+            "orders",
+            KEYS,
+            r"DAG own: its schedule .*write schedule=CronDataIntervalTimetable\('0 0 \* \* \*', timezone='UTC'\)",
+        ),
+        (None, "orders", {**KEYS, "shedule": None}, "table 'orders': unknown key 'shedule'. Remedy: write 'schedule'"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_the_dag_is_written(schedule, table, keys, message):
+    with DAG("own", schedule=schedule, start_date=START), pytest.raises(ConfigurationError, match=message):
+        export_task_group(table, **keys)
+
+
+def test_a_declared_table_takes_no_keys():
+    table = TableConfiguration.declare(table="orders", schedule=None, start_date=START, **KEYS)
+    with DAG("own", schedule=None, start_date=START), pytest.raises(UsageError, match="give one of them"):
+        export_task_group(table, owner="ann")

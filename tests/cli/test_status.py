@@ -1,0 +1,85 @@
+"""The state of all tables on one screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ddb_export.cli import main
+from tests.pipeline.tables import LakeTable
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def table(lab, account, aws, monkeypatch: pytest.MonkeyPatch) -> LakeTable:
+    """A table that is complete to 06:00 of 2026-03-02, and the credentials of its account in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", account)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+    made = LakeTable(lab, account, aws)
+    made.put(1, "a")
+    made.until(30)
+    made.ledger.own(made.arn, made.now)
+    made.verified(6)
+    made.verified(6, 24)
+    return made
+
+
+@pytest.fixture
+def status(lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command over two tables; give the exit code and both streams."""
+
+    def run(*arguments: str, sla: str = "26h") -> tuple[int, str, str]:
+        for name in ("orders", "users"):
+            (tmp_path / f"{name}.yaml").write_text(
+                f"table: {name}\nbucket: lake\nprefix: tables\ndatabase: lake\nschedule: '@daily'\n"
+                f"start_date: 2026-03-01\nregion: us-east-1\nsla: {sla}\n"
+            )
+        code = main(["status", *arguments, "--tables", str(tmp_path), "--endpoint-url", lab.endpoint_url])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.scenario("F36")
+def test_late_and_never_begun(table, status):
+    code, out, err = status()
+    assert code == 1
+    head, _, orders, cause, users, other_cause = out.splitlines()
+    assert head.endswith("Z, 2 tables")
+    days = (datetime.now(UTC) - datetime(2026, 3, 2, tzinfo=UTC)).days
+    words = orders.split()
+    assert words[:5] == ["orders", "late", "2026-03-02T00:00:00Z", str(days), "d"]
+    assert words[-3:] == ["0", "0.00", "USD"]
+    assert users.split()[:3] == ["users", "no-base", "-"]
+    assert "table orders: the data is complete to 2026-03-02T00:00:00Z" in err
+    assert cause.startswith("    the data is complete to 2026-03-02T00:00:00Z, ")
+    assert other_cause.startswith("    it has no verified base ")
+
+
+def test_fresh(table, status):
+    code, out, err = status("orders", "--json", sla="365d")
+    assert (code, err) == (0, "")
+    (found,) = json.loads(out)["tables"]
+    assert (found["head"], found["troubles"], found["holes"]) == ("2026-03-02T00:00:00Z", [], [])
+    assert found["last_verified"] == "2026-03-02T00:00:00Z"
+    assert found["sla_seconds"] == 365 * 86_400
+
+
+def test_a_lake_that_cannot_be_read_is_a_state(table, status):
+    table.lab.deny(table.account, "s3:*")
+    code, out, err = status("orders")
+    assert code == 1
+    assert out.splitlines()[2].split()[:2] == ["orders", "unreadable"]
+    assert "Remedy: " in err
+
+
+def test_what_was_typed_wrongly(table, status):
+    code, _, err = status("ordrs")
+    assert (code, "did you mean orders?" in err) == (2, True)
+    code, _, err = status("--watch", "soon")
+    assert (code, "is no number of seconds" in err) == (2, True)
