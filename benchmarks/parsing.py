@@ -37,6 +37,7 @@ from ddb_export import (
     ScanDataFilesOperator,
     VerifyExportOperator,
 )
+from ddb_export.operators.compact import CompactFilesOperator
 from ddb_export.operators.widen import WidenColumnsOperator
 
 PLANNED = "{{ ti.xcom_pull(task_ids='plan', key='exports') | tojson }}"
@@ -57,6 +58,7 @@ with DAG(
         "full_export": Param(default=False, type="boolean", title="One more full export"),
         "new_base": Param(default=False, type="boolean", title="Begin a new chain"),
         "widen": Param(default=False, type="boolean", title="Widen columns"),
+        "compact": Param(default=False, type="boolean", title="Compact small files"),
         "dry_run": Param(default=False, type="boolean", title="Dry run"),
     },
     default_args={
@@ -70,6 +72,7 @@ with DAG(
         "bucket_owner": None,
         "aws_conn_id": "aws_default",
         "region_name": None,
+        "role_arn": None,
     },
     description="Keeps s3://lake/dynamodb/NAME in step with the DynamoDB table NAME",
 ):
@@ -154,8 +157,14 @@ with DAG(
         dry_run_only="{{ params.dry_run }}",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
+    compact = CompactFilesOperator(
+        task_id="compact",
+        compact="{{ params.compact }}",
+        dry_run_only="{{ params.dry_run }}",
+        trigger_rule=TriggerRule.NONE_FAILED,
+    )
     scan >> merge_schema
-    convert >> publish >> check >> widen
+    convert >> publish >> check >> widen >> compact
 """
 
 

@@ -222,6 +222,20 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
         "pass",
         (f"{DOMAIN}test_planning_filter.py::test_a_base_keeps_its_filter_once_windows_were_claimed_behind_it",),
     ),
+    Guard(
+        "no base is claimed before windows under another filter",
+        "domain/ledger.py",
+        "self._refuse_before_other_filter(base, request)",
+        "pass",
+        (f"{DOMAIN}test_planning_filter.py::test_a_base_planned_before_windows_under_another_filter_is_not_claimed",),
+    ),
+    off(
+        "a plan is not replayed for a table that took the place of its own",
+        "pipeline/planning.py",
+        "if table_id is not None and table_id != identity.table_id:",
+        "tests/model/test_table_life.py"
+        "::test_a_full_export_that_was_planned_for_a_table_that_is_gone_is_not_made_of_the_next_one",
+    ),
     off(
         "no window is claimed on the chain of another table",
         "domain/ledger.py",

@@ -132,8 +132,15 @@ GUARDS_OF_THE_CONTRACT: tuple[Guard, ...] = (
     Guard(
         "older generations: what Glue or _live.json points at is not deleted",
         "pipeline/older_generations.py",
-        "(entry for entry in rested if entry.location not in pointed_at)",
-        "iter(rested)",
+        "left = [entry for entry in rested if entry.location not in pointed_at]",
+        "left = list(rested)",
+        (f"{_CONTRACT}test_what_glue_points_at_is_not_older_whatever_the_ledger_says",),
+    ),
+    Guard(
+        "older generations: what is pointed at again since they were found is not deleted",
+        "pipeline/older_generations.py",
+        "if each not in shown:",
+        "if True:",
         (f"{_CONTRACT}test_what_glue_points_at_is_not_older_whatever_the_ledger_says",),
     ),
     Guard(

@@ -208,6 +208,33 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
         (f"{CLI}test_lifecycle.py::test_what_is_needed_stays_and_the_reason_is_named",),
     ),
     Guard(
+        "raw data stays that was exported again with another view or filter",
+        "domain/retention.py",
+        "if asked is None or self._asked_for(each.export) != asked:",
+        "if False:",
+        (f"{CLI}test_lifecycle.py::test_what_is_needed_stays_and_the_reason_is_named",),
+    ),
+    Guard(
+        "raw data stays if nothing stands for what took its place",
+        "domain/retention.py",
+        "if reason := not_rebuildable(each):",
+        "if (reason := not_rebuildable(each)) and False:",
+        (f"{CLI}test_lifecycle.py::test_what_is_needed_stays_and_the_reason_is_named",),
+    ),
+    off(
+        "an export is judged again just before its raw data goes",
+        "pipeline/retention.py",
+        "if verdict.fate is not Fate.DELETE:",
+        f"{CLI}test_lifecycle.py::test_what_happens_after_the_plan_keeps_the_files",
+    ),
+    Guard(
+        "the ledger of another table is not thinned out",
+        "pipeline/retention.py",
+        "owner.require_declared(self._declared)",
+        "pass",
+        (f"{CLI}test_lifecycle.py::test_the_ledger_of_another_table_is_refused",),
+    ),
+    Guard(
         "a widening and a removal of raw data see each other",
         "pipeline/widening.py",
         "self._require_raw_still(widening, plan.entries)",

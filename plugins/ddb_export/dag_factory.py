@@ -5,7 +5,7 @@
     plan ─> export_base ─> verify_base ─> window[]( export ─> verify ) ─> hand_over
          ─> scan[] ─> merge_schema ─> convert[] ─> publish ─> check
 
-With the output ``raw``, ``register_raw`` stands between hand_over and check; with ``views``, ``plan_views ─> views[]`` follow publish.
+With the output ``raw``, ``register_raw`` stands between hand_over and check; with ``views``, ``plan_views ─> views[]`` follow widen.
 
 Windows run side by side, each to its own entry in the ledger; one that fails keeps no other back, but fails the run at its
 end. Nothing here talks to AWS: a DAG file is parsed every few seconds.
@@ -23,7 +23,6 @@ from airflow.sdk import (
     Asset,
     BaseOperator,
     CronDataIntervalTimetable,
-    CronTriggerTimetable,
     Param,
     TaskGroup,
     TriggerRule,
@@ -31,7 +30,8 @@ from airflow.sdk import (
     task_group,
 )
 
-from ddb_export.exceptions import ConfigurationError, UsageError
+from ddb_export.dag_schedule import boundaries_of
+from ddb_export.exceptions import UsageError
 from ddb_export.notifiers.deadline import deadline_alerts
 from ddb_export.operators.check import CheckPublishedOperator
 from ddb_export.operators.compact import CompactFilesOperator
@@ -85,7 +85,8 @@ def export_task_group(
     """Add all tasks of a table to the DAG that is being written, as one group beside its own tasks.
 
     The group's last task, ``done``, succeeds where the table is in step; a task behind the group runs then. The DAG says when: of the keys
-    of the YAML, ``catchup``, ``tags`` and ``paused_at_creation`` are its matter.
+    of the YAML, ``catchup``, ``tags`` and ``paused_at_creation`` are its matter, and its ``default_args`` count where the table's
+    declaration is silent. ``sla`` and ``alerts`` are read from YAML by the freshness DAG.
 
     :param table: what the user declared, or the table's name or ARN, with the other keys of the YAML as keywords. ``schedule``, ``timezone`` and
         ``start_date`` are the DAG's then, if they are not given.
@@ -96,9 +97,8 @@ def export_task_group(
     """
     declared_name = keys.get("name") or table.rpartition("/")[2] if isinstance(table, str) else table.name
     with TaskGroup(group_id or re.sub(r"[^A-Za-z0-9_-]", "_", str(declared_name))) as group:
-        _require_data_intervals(group.dag)
         declared = _declared(table, group.dag, keys)
-        group.default_args = {**group.default_args, **_default_args(declared)}
+        group.default_args = {**_default_args(declared), **_of_dag(group, declared)}
         group.tooltip = f"Keeps {declared.lake_uri} in step with the DynamoDB table {declared.table_name}"
         last = _add_tasks(declared, _asked_by_params() if obeys_params else {})
         last >> EmptyOperator(task_id="done", trigger_rule=TriggerRule.NONE_FAILED)
@@ -110,27 +110,25 @@ def export_params() -> dict[str, Param]:
     return _params()
 
 
-def _require_data_intervals(dag: DAG) -> None:
-    if isinstance(dag.timetable, CronTriggerTimetable):
-        raise ConfigurationError(
-            f"DAG {dag.dag_id}",
-            "its schedule gives runs without data intervals, so they cover no time",
-            f"write schedule=CronDataIntervalTimetable({dag.timetable.expression!r}, timezone={str(dag.timetable.timezone)!r})",
-        )
-
-
 def _declared(table: TableConfiguration | str, dag: DAG, keys: Mapping[str, Any]) -> TableConfiguration:
     """Return the declaration, with when windows are cut, and since when, from the DAG where no key says it."""
+    boundaries = boundaries_of(dag)
     if not isinstance(table, str):
         if keys:
             raise UsageError("export_task_group", "it was given a declared table and keys", "give one of them")
         return table
     from ddb_export.config.model import TableConfiguration
 
-    of_dag: dict[str, Any] = {"schedule": None, "start_date": dag.start_date}
-    if isinstance(dag.timetable, CronDataIntervalTimetable):
-        of_dag |= {"schedule": dag.timetable.expression, "timezone": str(dag.timetable.timezone)}
-    return TableConfiguration.declare(table=table, **{**of_dag, **keys})
+    if of_others := sorted({"alerts", "catchup", "paused_at_creation", "sla", "tags"} & set(keys)):
+        remedy = "give catchup, paused_at_creation and tags to the DAG; declare sla and alerts in YAML, which the freshness DAG reads"
+        raise UsageError("export_task_group", f"{', '.join(of_others)} would say nothing in a group", remedy)
+    return TableConfiguration.declare(table=table, **{**boundaries, "start_date": dag.start_date, **keys})
+
+
+def _of_dag(group: TaskGroup, declared: TableConfiguration) -> dict[str, Any]:
+    """Return what the DAG says of all its tasks, and the table's declaration does not."""
+    said = {**group.dag.default_args, **group.default_args}
+    return {name: value for name, value in said.items() if name not in declared.model_fields_set}
 
 
 def lake_asset(table: TableConfiguration) -> Asset:
@@ -335,7 +333,8 @@ def _add_conversion(
     )
     scan >> merge_schema
     last: list[BaseOperator] = [_add_compaction(table, asked)]
-    convert >> publish >> check >> _add_widening(table, asked) >> last
+    widen = _add_widening(table, asked)
+    convert >> publish >> check >> widen >> last
     if "raw" in table.outputs:
         register_raw = RegisterRawExportsOperator(
             task_id="register_raw",
@@ -345,7 +344,7 @@ def _add_conversion(
         )
         hand_over >> register_raw >> check
     if table.views:
-        last.append(_add_views(publish, table))
+        last.append(_add_views(widen, table, asked))
     return last
 
 
@@ -373,7 +372,7 @@ def _add_compaction(table: TableConfiguration, asked: Mapping[str, Any]) -> Comp
     )
 
 
-def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> Any:
+def _add_views(widen: WidenColumnsOperator, table: TableConfiguration, asked: Mapping[str, Any]) -> Any:
     # Loaded where it is asked for: it brings much with it, and every DAG file is parsed every few seconds.
     from ddb_export.operators.athena import AssumedRoleAthenaOperator
 
@@ -382,6 +381,9 @@ def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> An
         table=table.table,
         database=table.database,
         contract=table.contract.contract.to_json(),
+        dry_run_only=asked.get("dry_run_only", False),
+        # Where a window is missing, check fails, and the latest state must leave out what came behind it.
+        trigger_rule=TriggerRule.ALL_DONE,
     )
     views = AssumedRoleAthenaOperator.partial(
         task_id="views",
@@ -390,5 +392,5 @@ def _add_views(publish: PublishExportsOperator, table: TableConfiguration) -> An
         workgroup=table.athena.workgroup,
         sleep_time=_POLL_SECONDS,
     ).expand(query=plan_views.output)
-    publish >> plan_views
+    widen >> plan_views
     return views

@@ -129,7 +129,7 @@ def test_provider_info_names_every_module():
 
 
 def _with_classes(kind: str) -> list[str]:
-    """Modules that hold what the list is of; ``operators.runs``, ``operators.state`` and ``triggers.poller`` hold helpers."""
+    """Modules that hold what the list is of; ``operators.runs``, ``operators.state``, ``triggers.pace`` and ``triggers.poller`` hold helpers."""
     base = {"operators": BaseOperator, "sensors": BaseOperator, "triggers": BaseTrigger}.get(kind, object)
     found = []
     for name in modules(kind):

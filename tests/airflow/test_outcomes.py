@@ -85,7 +85,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what is waited for room or for the network."""
     monkeypatch.setattr("ddb_export.domain.waiting._FIRST_TURN", SOON)
     monkeypatch.setattr("ddb_export.pipeline.waiting._FIRST_BACK_OFF", SOON.total_seconds())
-    monkeypatch.setattr("ddb_export.triggers.poller._FIRST_BACK_OFF", SOON.total_seconds())
+    monkeypatch.setattr("ddb_export.triggers.pace.FIRST_BACK_OFF", SOON.total_seconds())
 
 
 def require(case: Case, table: Table, run: Any) -> None:

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from ddb_export.cli.doctor import declared_of
+from ddb_export.config.model import TableConfiguration
+from ddb_export.domain.doctor import TableFacts
+from ddb_export.domain.doctor_grants import policy_subject, required_grants
 from ddb_export.operators.preflight import PreflightOperator
 from tests.airflow.airflow_runs import run_manually
 
@@ -36,3 +40,54 @@ def test_preflight_fails_with_the_first_remedy(table):
     words = run.error("preflight")
     assert "kms key" in words
     assert "(and 1 more, see the log)" in words
+
+
+ENTITIES = {"entities": {"attribute": "kind", "tables": {"customer": {"equals": "C"}}}}
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "raw alone": {"outputs": ["raw"]},
+    "everything": {"outputs": ["raw", "snapshots", "changes"], "views": True, "partition_index": True},
+    "entities": {"views": True, "contract": ENTITIES, "output_location": "s3://results/athena/", "workgroup": "lake"},
+    "another account's bucket and key": {"bucket_owner": "999988887777", "kms_key": "alias/lake"},
+}
+
+
+@pytest.mark.parametrize("parameters", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_preflight_asks_for_the_grants_that_the_doctor_asks_for(parameters):
+    document = {
+        key: value
+        for key, value in parameters.items()
+        if key not in ("partition_index", "output_location", "workgroup")
+    }
+    athena = {key: parameters[key] for key in ("output_location", "workgroup") if key in parameters}
+    configured = TableConfiguration.model_validate(
+        {
+            "table": "my.Orders",
+            "bucket": "lake",
+            "prefix": "tables",
+            "database": "lake",
+            "schedule": "@daily",
+            "start_date": "2026-03-01",
+            **document,
+            "athena": athena,
+            "glue": {"partition_index": parameters.get("partition_index", False)},
+        }
+    )
+    operator = PreflightOperator(
+        task_id="preflight",
+        table="my.Orders",
+        bucket="lake",
+        prefix="tables",
+        lake_name="my.Orders",
+        database="lake",
+        schedule="@daily",
+        **parameters,
+    )
+    table = TableFacts("arn:aws:dynamodb:us-east-1:111122223333:table/my.Orders", "ACTIVE", 0)
+    asked = list(required_grants(operator.declared, table))
+    assert asked == list(required_grants(declared_of(configured), table))
+    assert policy_subject(operator.declared, table) == policy_subject(declared_of(configured), table)
+    shown = tuple(configured.glue_tables[each] for each in configured.view_names) if configured.views else ()
+    assert declared_of(configured).views == shown
+    views = [grant.resource for grant in asked if grant.resource.endswith("/my_orders_customer")]
+    assert bool(views) is ("contract" in parameters)

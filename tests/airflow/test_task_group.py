@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import runpy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.timetables.interval import CronDataIntervalTimetable as CoreCron
+from airflow.timetables.trigger import CronTriggerTimetable as CoreCronTrigger
 
 from ddb_export import ConfigurationError, TableConfiguration, UsageError, build_dag, export_task_group
 from tests.airflow.airflow_runs import run_scheduled
@@ -64,12 +66,38 @@ def test_a_group_has_the_tasks_of_the_dag():
             KEYS,
             r"DAG own: its schedule .*write schedule=CronDataIntervalTimetable\('0 0 \* \* \*', timezone='UTC'\)",
         ),
+        (CoreCronTrigger("0 6 * * *", timezone="UTC"), "orders", KEYS, r"CronDataIntervalTimetable\('0 6 \* \* \*'"),
+        (
+            timedelta(days=1),
+            "orders",
+            KEYS,
+            r"its schedule \(DeltaTriggerTimetable\) gives runs without data intervals",
+        ),
+        ("@once", "orders", KEYS, r"its schedule \(OnceTimetable\)"),
+        (CoreCron("*/5 * * * *", timezone="UTC"), "orders", KEYS, "schedule .*cuts windows of 5|15 minutes"),
+        (
+            None,
+            "orders",
+            {**KEYS, "sla": "26h"},
+            r"sla would say nothing in a group. Remedy: .*declare sla and alerts in YAML",
+        ),
         (None, "orders", {**KEYS, "shedule": None}, "table 'orders': unknown key 'shedule'. Remedy: write 'schedule'"),
     ],
 )
 def test_what_cannot_work_is_refused_when_the_dag_is_written(schedule, table, keys, message):
-    with DAG("own", schedule=schedule, start_date=START), pytest.raises(ConfigurationError, match=message):
+    with (
+        DAG("own", schedule=schedule, start_date=START),
+        pytest.raises((ConfigurationError, UsageError), match=message),
+    ):
         export_task_group(table, **keys)
+
+
+def test_the_dags_default_args_count_where_the_declaration_is_silent():
+    ours = {"retries": 9, "pool": "big", "owner": "ann"}
+    with DAG("own", schedule=None, start_date=START, default_args=ours) as dag:
+        export_task_group("orders", **KEYS, owner="bob")
+    plan = dag.get_task("orders.plan")
+    assert (plan.retries, plan.pool, plan.owner) == (9, "big", "bob")
 
 
 def test_a_declared_table_takes_no_keys():

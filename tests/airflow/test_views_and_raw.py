@@ -44,6 +44,9 @@ def test_views_are_written_once_and_show_the_latest_state(busy):
     m = busy.midnights
     contract = {"entities": {"attribute": "id", "tables": {"first": {"equals": "a"}}}}
     dag = busy.dag(views=True, glue={"partition_index": True}, contract=contract)
+    # A run's state is that of its last tasks: views are written even where a check failed, and must not hide it.
+    assert dag.get_task("plan_views").trigger_rule == "all_done"
+    assert not dag.get_task("compact").downstream_task_ids
     base = run_scheduled(dag, m[0], m[1])
     assert (base.state, base.failures) == ("success", [])
     assert base.states["views[0]"] == "success"

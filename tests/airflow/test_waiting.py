@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import json
+import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,8 +18,10 @@ import pytest
 
 from ddb_export.exceptions import ExportError, NotReachableError, PermissionDeniedError
 from ddb_export.pipeline.waiting import refusal
+from ddb_export.triggers import pace as pace_module
 from ddb_export.triggers import poller as poller_module
 from ddb_export.triggers.export import DynamoDBExportTrigger
+from ddb_export.triggers.pace import Pace
 from ddb_export.triggers.poller import ClientSettings, Poller
 from tests.airflow.runs import Table
 
@@ -113,11 +117,48 @@ def test_waits_share_one_client_and_keep_one_pace(table, running, monkeypatch):
     assert len(opened) == 1
 
 
+@pytest.mark.scenario("F32")
+def test_two_roles_of_one_account_have_a_client_each_and_one_pace(table, running, monkeypatch):
+    arns = running(6)
+    monkeypatch.setattr("random.uniform", lambda _low, high: high)
+    monkeypatch.setattr(pace_module, "FIRST_BACK_OFF", 2.0)
+    connection = json.loads(os.environ["AIRFLOW_CONN_LAB"])
+    connection["extra"]["service_config"] = {"sts": {"endpoint_url": table.lab.endpoint_url}}
+    monkeypatch.setenv("AIRFLOW_CONN_LAB", json.dumps(connection))
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{table.account}:root"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    create = table.aws("iam").create_role
+    roles = [create(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"] for name in ("one", "two")]
+
+    async def wait() -> list[dict[str, Any]]:
+        waits = [
+            asyncio.create_task(event_of(trigger(table, arn, role_arn=roles[number % 2])))
+            for number, arn in enumerate(arns)
+        ]
+        await until(lambda: set(asked(table)) == set(arns))
+        (pollers,) = (each for each in poller_module._POLLERS.values() if each)
+        assert len(pollers) == 2
+        before, began = len(asked(table)), time.monotonic()
+        await asyncio.sleep(1.5)
+        assert len(asked(table)) - before <= 4.6 * (time.monotonic() - began) + 2
+        throttled = table.lab.add_fault(
+            "throttle", account=table.account, service="dynamodb", operation="DescribeExport", times=1
+        )
+        await until(lambda: table.lab.fault(throttled)["fired"] == 1)
+        before = len(asked(table))
+        await asyncio.sleep(1)
+        assert len(asked(table)) <= before + 1, "the other role's questions rest too"
+        table.lab.release(running.fault)
+        return await asyncio.gather(*waits)
+
+    assert [event["status"] for event in run(wait())] == ["COMPLETED"] * 6
+
+
 def test_two_waits_for_one_export_share_a_question(table, running):
     (arn,) = running(1)
 
     async def wait() -> list[str]:
-        poller = Poller(settings(table, arn).open_client, calls_per_second=50)
+        poller = Poller(settings(table, arn).open_client, pace=Pace(50))
         waits = [asyncio.create_task(poller.ended(arn, 0.3)) for _ in range(20)]
         await until(lambda: len(asked(table)) >= 2)
         assert len(asked(table)) <= 5
@@ -131,7 +172,7 @@ def test_what_was_not_asked_after_for_longest_comes_first(table, running):
     arns = running(8)
 
     async def wait() -> None:
-        poller = Poller(settings(table, arns[0]).open_client, calls_per_second=20)
+        poller = Poller(settings(table, arns[0]).open_client, pace=Pace(20))
         waits = [
             asyncio.create_task(poller.ended(arn, SOON if number % 2 else 0.15)) for number, arn in enumerate(arns)
         ]
@@ -149,13 +190,13 @@ def test_throttling_slows_all_waits_down_and_ends_none(table, running, monkeypat
     arns = running(5)
     # Drawn at its most, so that what the test sees does not hang on chance.
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
-    monkeypatch.setattr(poller_module, "_FIRST_BACK_OFF", 0.3)
+    monkeypatch.setattr(pace_module, "FIRST_BACK_OFF", 0.3)
     throttled = table.lab.add_fault(
         "throttle", account=table.account, service="dynamodb", operation="DescribeExport", times=3
     )
 
     async def wait() -> list[str]:
-        poller = Poller(settings(table, arns[0]).open_client, calls_per_second=10)
+        poller = Poller(settings(table, arns[0]).open_client, pace=Pace(10))
         waits = [asyncio.create_task(poller.ended(arn, SOON)) for arn in arns]
         await until(lambda: table.lab.fault(throttled)["fired"] == 3)
         table.lab.release(running.fault)
@@ -170,13 +211,13 @@ def test_throttling_slows_all_waits_down_and_ends_none(table, running, monkeypat
 
 def test_a_network_that_is_down_for_a_while_does_not_end_the_wait(table, running, monkeypatch):
     arns = running(2)
-    monkeypatch.setattr(poller_module, "_FIRST_BACK_OFF", SOON)
+    monkeypatch.setattr(pace_module, "FIRST_BACK_OFF", SOON)
     table.lab.add_fault(
         "drop_connection", account=table.account, after_bytes=0, service="dynamodb", operation="DescribeExport", times=4
     )
 
     async def wait() -> list[str]:
-        poller = Poller(settings(table, arns[0]).open_client, calls_per_second=50, patience=20)
+        poller = Poller(settings(table, arns[0]).open_client, pace=Pace(50), patience=20)
         waits = [asyncio.create_task(poller.ended(arn, SOON)) for arn in arns]
         await asyncio.sleep(0.5)
         table.lab.release(running.fault)
@@ -187,7 +228,7 @@ def test_a_network_that_is_down_for_a_while_does_not_end_the_wait(table, running
 
 def test_a_network_that_stays_down_is_said_after_the_patience(table, running, monkeypatch):
     arns = running(3)
-    monkeypatch.setattr(poller_module, "_FIRST_BACK_OFF", 0.2)
+    monkeypatch.setattr(pace_module, "FIRST_BACK_OFF", 0.2)
     table.lab.add_fault(
         "drop_connection",
         account=table.account,
@@ -198,7 +239,7 @@ def test_a_network_that_stays_down_is_said_after_the_patience(table, running, mo
     )
 
     async def wait() -> tuple[float, list[Any]]:
-        poller = Poller(settings(table, arns[0]).open_client, calls_per_second=50, patience=1)
+        poller = Poller(settings(table, arns[0]).open_client, pace=Pace(50), patience=1)
         began = time.monotonic()
         answers = await asyncio.gather(*(poller.ended(arn, SOON) for arn in arns), return_exceptions=True)
         return time.monotonic() - began, answers
@@ -214,7 +255,7 @@ def test_credentials_that_expired_are_read_again(table, running):
     opened: list[float] = []
 
     async def wait() -> str:
-        poller = Poller(counting(opened, settings(table, arn).open_client), calls_per_second=50)
+        poller = Poller(counting(opened, settings(table, arn).open_client), pace=Pace(50))
         waiting = asyncio.create_task(poller.ended(arn, SOON))
         await until(lambda: len(asked(table)) >= 2)  # the first one has been answered
         table.lab.add_fault(
@@ -290,7 +331,7 @@ def test_the_last_one_who_leaves_closes_the_client(table, running):
         async def open_client() -> Any:
             return seen_closing()
 
-        poller = Poller(open_client, calls_per_second=50)
+        poller = Poller(open_client, pace=Pace(50))
         waits = [asyncio.create_task(poller.ended(arn, SOON)) for arn in (first, second)]
         await until(lambda: {first, second} <= set(asked(table)))
         waits[0].cancel()

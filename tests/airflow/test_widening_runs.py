@@ -24,14 +24,14 @@ def growing(lab, account, aws, connection) -> Table:
     return table
 
 
-def price(table: Table) -> str:
+def price(table: Table, output: str = "changes") -> str:
     """The type of the column in Glue."""
-    found = table.aws("glue").get_table(DatabaseName="lake", Name=f"{table.name}_changes")["Table"]
+    found = table.aws("glue").get_table(DatabaseName="lake", Name=f"{table.name}_{output}")["Table"]
     return next(each["Type"] for each in found["StorageDescriptor"]["Columns"] if each["Name"] == "price")
 
 
 def test_overflow_is_said_by_publish_and_widened_when_a_run_asks_for_it(growing, capsys):
-    m, dag = growing.midnights, growing.dag()
+    m, dag = growing.midnights, growing.dag(views=True)
     assert run_scheduled(dag, m[0], m[1]).state == "success"
     capsys.readouterr()
     run = run_scheduled(dag, m[1], m[2])
@@ -43,14 +43,15 @@ def test_overflow_is_said_by_publish_and_widened_when_a_run_asks_for_it(growing,
         in capsys.readouterr().out
     )
     assert price(growing) == "bigint"
-    dry = run_manually(growing.dag(), widen=True, dry_run=True)
-    assert (dry.states["widen"], price(growing)) == ("skipped", "bigint")
-    asked = run_manually(growing.dag(), widen=True)
+    dry = run_manually(growing.dag(views=True), widen=True, dry_run=True)
+    assert (dry.states["widen"], dry.states["plan_views"], price(growing)) == ("skipped", "skipped", "bigint")
+    assert price(growing, "latest") == "bigint"
+    asked = run_manually(growing.dag(views=True), widen=True)
     assert (asked.state, asked.failures) == ("success", [])
     done = asked.xcom("widen")
     assert (done["changes"], done["schema_version"]) == ("price: bigint becomes decimal(38,2)", 2)
     assert done["partitions"] == len(growing.partitions()) == len(growing.started())
-    assert price(growing) == "decimal(38,2)"
+    assert price(growing) == price(growing, "latest") == "decimal(38,2)", "views are written in the same run"
     again = run_manually(growing.dag(), widen=True)
     assert (again.state, again.states["widen"]) == ("success", "skipped")
 

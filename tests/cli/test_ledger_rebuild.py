@@ -84,6 +84,7 @@ def test_a_lost_ledger_is_written_again_and_nothing_is_exported(table, rebuild):
     code, out, err = rebuild("--database", "lake")
     assert (code, err, list(table.store.list_objects(LEDGER))) == (0, "", [])
     assert "would be written (--apply writes it)" in out
+    assert "taken for unfiltered; name the table as it is configured" in out
     assert "claims     3, bases at 2026-03-01T12:00:00Z" in out
     code, out, _ = rebuild("--database", "lake", "--apply")
     assert code == 0

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ddb_export.aws.object_lifecycle import ObjectLifecycle
 from ddb_export.cli import main
 from ddb_export.cli.lifecycle import EMPTY_DOCUMENT
 from ddb_export.domain.policy import PolicySubject, Variant, grants, role_policy
-from ddb_export.domain.retention import TIER_TAG, Retention
+from ddb_export.domain.retention import TIER_TAG, Fate, Retention
 from ddb_export.domain.wider_columns import Wish
 from ddb_export.exceptions import PermissionDeniedError, VerificationError
 from ddb_export.pipeline.raw_tables import RawTables
@@ -30,6 +31,7 @@ from tests.pipeline.tables import BUCKET, LakeTable
 FIRST, SECOND = "20260301T1200Z-20260302T0000Z-a1", "20260302T0000Z-20260303T0000Z-a1"
 AGAIN = "20260302T0000Z-20260303T0000Z-a2"
 ROOT = "tables/orders"
+FILTER = {"expression": "n > :n", "values": {":n": {"N": "1"}}}
 KEEP = "retention: {raw: {keep: 30d}}"
 Run = Callable[..., tuple[int, str, str]]
 
@@ -102,8 +104,9 @@ def restore(table: LakeTable, objects: dict[str, bytes]) -> None:
 def command(lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command on the configured table; give the exit code and both streams."""
 
-    def run(name: str, *arguments: str, more: str = KEEP) -> tuple[int, str, str]:
-        lines = f"table: orders\nbucket: {BUCKET}\nprefix: tables\ndatabase: lake\nregion: us-east-1\n"
+    def run(name: str, *arguments: str, more: str = KEEP, table: str = "table: orders") -> tuple[int, str, str]:
+        region = "" if "region:" in table else "region: us-east-1\n"
+        lines = f"{table}\nbucket: {BUCKET}\nprefix: tables\ndatabase: lake\n{region}"
         (tmp_path / "orders.yaml").write_text(f"{lines}schedule: '@daily'\nstart_date: 2026-01-01\n{more}\n")
         code = main(
             [*name.split(), "orders", "--tables", str(tmp_path), "--endpoint-url", lab.endpoint_url, *arguments]
@@ -268,6 +271,39 @@ def quarantine(table: LakeTable) -> None:
         change(table, key, quarantined=1)
 
 
+def damage_again(table: LakeTable) -> None:
+    folder = table.ledger.published_entry("changes", AGAIN).generation
+    table.store.delete(next(key for key in stored(table, "changes/") if folder in key and key.endswith(".parquet")))
+
+
+def quarantine_again(table: LakeTable) -> None:
+    for key in stored(table, f"ledger/published/changes/{AGAIN}/"):
+        change(table, key, quarantined=1)
+
+
+def claim_of(table: LakeTable, export: str) -> str:
+    return f"{ROOT}/ledger/claims/{table.ledger.claim_of(export).sequence:012d}.json"
+
+
+def other_view(table: LakeTable) -> None:
+    key = claim_of(table, AGAIN)
+    request = json.loads(table.store.read(key).content)["request"]
+    change(table, key, request={**request, "view": "NEW_IMAGE"})
+
+
+def other_filter(table: LakeTable) -> None:
+    key = claim_of(table, AGAIN)
+    request = json.loads(table.store.read(key).content)["request"]
+    change(table, key, request={**request, "filter": FILTER})
+
+
+NEEDS_OF_THE_FIRST_ATTEMPT = {
+    damage_again: f"{AGAIN} took its place, and published files below",
+    quarantine_again: f"{AGAIN} took its place, and 1 line of it is in quarantine",
+    other_view: f"{AGAIN}, which took its place, has another view or filter: raw alone has the rest",
+    other_filter: f"{AGAIN}, which took its place, has another view or filter: raw alone has the rest",
+}
+
 NEEDS = {
     damage_published: "are missing, or do not hold every record",
     forget_publication: f"changes of {FIRST} is not published",
@@ -282,13 +318,16 @@ NEEDS = {
 @pytest.mark.scenario("F40")
 def test_what_is_needed_stays_and_the_reason_is_named(table, command):
     sound = {key: table.store.read(key).content for key in stored(table)}
-    for need, reason in NEEDS.items():
-        need(table)
+    for of_first, of_second in zip_longest(NEEDS.items(), NEEDS_OF_THE_FIRST_ATTEMPT.items()):
+        needs = [(FIRST, *of_first), *([(SECOND, *of_second)] if of_second else [])]
+        for _, need, _ in needs:
+            need(table)
         code, out, _ = command("lifecycle", "--apply", "--json", more=KEEP)
         assert (code, set(json.loads(out))) == (0, set(EMPTY_DOCUMENT))
-        fate, found = fates(out)[FIRST]
-        assert (fate, reason in found) == ("stay", True), found
-        assert data_files(table, FIRST) == {key for key in sound if f"raw/{FIRST}/" in key and "/data/" in key}
+        for export, _, reason in needs:
+            fate, found = fates(out)[export]
+            assert (fate, reason in found) == ("stay", True), found
+            assert data_files(table, export) == {key for key in sound if f"raw/{export}/" in key and "/data/" in key}
         restore(table, sound)
     assert fates(command("lifecycle", "--json")[1])[FIRST][0] == "delete"
 
@@ -356,6 +395,51 @@ def test_a_widening_that_begins_meanwhile_and_a_removal_see_each_other(table):
     with pytest.raises(VerificationError, match="removed by retention"):
         widening.run(plan, lambda: table.now)
     assert widening.under_way() is None
+
+
+def test_what_happens_after_the_plan_keeps_the_files(table):
+    sound = {key: table.store.read(key).content for key in stored(table)}
+    lifecycle = ObjectLifecycle(table.aws("s3"), BUCKET)
+    retention = RawRetention(table.ledger, lifecycle, Retention(timedelta(days=30)), ("snapshots", "changes"))
+    for export, happens in (
+        (FIRST, begin_widening),
+        (FIRST, claim_again),
+        (FIRST, forget_publication),
+        (SECOND, damage_again),
+    ):
+        plan = retention.plan()
+        only = replace(plan, verdicts=tuple(each for each in plan.of(Fate.DELETE) if each.export == export))
+        happens(table)
+        after = stored(table)
+        done = retention.apply(only)
+        assert {**NEEDS, **NEEDS_OF_THE_FIRST_ATTEMPT}[happens] in done.failed[export].cause
+        assert "plan again" in done.failed[export].remedy
+        assert stored(table) == after
+        restore(table, sound)
+
+
+def test_the_ledger_of_another_table_is_refused(table, command):
+    before = stored(table)
+    for name, arguments in (("lifecycle", ("--apply",)), ("prune", ("--delete", "--hours", "0"))):
+        for other, words in (
+            ("table: arn:aws:dynamodb:us-east-1:999988887777:table/orders", "999988887777"),
+            ("table: orders2\nname: orders", "table/orders2"),
+            ("table: orders\nregion: eu-west-1", "dynamodb:eu-west-1:"),
+        ):
+            code, out, err = command(name, *arguments, table=other)
+            assert (code, out, err.count("\n")) == (3, "", 1)
+            assert f"it belongs to {table.arn}, not to arn:" in err
+            assert words in err
+        assert command(name, table=f"table: {table.arn}\nname: orders")[0] == 0
+    assert stored(table) == before
+
+
+def test_prune_asks_s3_what_time_it_is(table, command):
+    found = json.loads(command("prune", "--json", "--hours", "24")[1])["generations"]
+    assert [each["export"] for each in found] == [SECOND]
+    # The lab's bucket is months behind this machine's clock.
+    ahead = json.loads(command("prune", "--json", "--hours", str(24 * 90))[1])["generations"]
+    assert ahead == []
 
 
 def policy_of(account: str, *without: str) -> dict[str, Any]:

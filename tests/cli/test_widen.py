@@ -62,9 +62,13 @@ def test_from_gaps_over_the_plan_to_wider_columns(table, command):
     assert "detail: 1 with a set or binary inside; plain JSON has no sets" in out
     assert "price: 1 of another type; the column holds one type; --retype" in out
     assert {each.key: each.etag for each in table.store.list_objects("")} == before
-    code, out, err = command("widen")
+    assert "VIEW_IS_STALE" not in out, "there are no views"
+    code, out, err = command("widen", more="views: true")
     assert (code, err) == (0, "")
     assert out.startswith("orders: widened, columns of version 2\n")
+    assert (
+        "  views      the table's next run writes them again; until then Athena refuses them (VIEW_IS_STALE)\n" in out
+    )
     assert table.query("SELECT CAST(price AS varchar) FROM orders_changes WHERE pk = 'b'") == [["2.25"]]
     code, out, _ = command("widen")
     assert code == 0
@@ -151,6 +155,14 @@ def test_a_rule_of_the_contract_that_came_later_is_named_and_carried_out(table, 
     assert command("prune")[:2] == (0, "orders: no older generation\n")
     code, out, _ = command("prune", "--hours", "0")
     assert (code, out.startswith("orders: 2 older generations, ")) == (0, True)
+    live = next(each.key for each in table.store.list_objects("") if each.key.endswith("/_live.json"))
+    shown = table.store.read(live).content
+    partition = table.ledger.lake.uri(live).rsplit("/", 1)[0].split(f"/{table.name}/")[-1]
+    older = json.loads(command("prune", "--hours", "0", "--json")[1])["generations"]
+    (back,) = (each["generation"] for each in older if partition == each["partition"])
+    table.store.put(live, json.dumps({"generation": back}).encode())
+    assert f"  {partition}/{back}/: older by the ledger, but Glue or" in command("prune", "--hours", "0")[1]
+    table.store.put(live, shown)
     document = json.loads(command("prune", "--delete", "--hours", "0", "--json")[1])
     assert (document["deleted"], document["files"] > 1, len(document["generations"])) == (True, True, 2)
     assert command("prune", "--hours", "0")[1] == "orders: no older generation\n"

@@ -183,6 +183,20 @@ def test_no_contract_is_none(tmp_path: Path) -> None:
             "?contract declares entities, which are shown by views. Remedy: add views: true",
         ),
         (
+            ENTITIES + "tables: {a: x}}\nviews: true\noutputs: [changes]\n",
+            (
+                "?contract declares entities, whose latest state is made of snapshots and changes, and outputs has no snapshots."
+                " Remedy: write outputs: [snapshots, changes], or leave out the entities"
+            ),
+        ),
+        (
+            ENTITIES + "tables: {a: x}}\n  columns: {pk: {type: bigint}}\n",
+            (
+                "?contract.entities is told by the text of 'pk', whose column is declared bigint. Remedy: leave out the type of 'pk',"
+                " or tell them by another attribute"
+            ),
+        ),
+        (
             ENTITIES + "tables: {a: x}}\n  columns: {pk: {drop: true}}\n",
             "?contract.entities is told by 'pk', which is dropped. Remedy: tell them by another attribute",
         ),

@@ -6,14 +6,14 @@ import re
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ddb_export.conversion.entity_columns import EntityColumnsFinder
 from ddb_export.domain.entities import Entities, EntityMatch
 from ddb_export.domain.schema import Column
 
-texts = st.text("AB#%_\\*\n", max_size=5)
+texts = st.text("AB#%_\\*\n\0.é", max_size=5)
 COLUMNS = tuple(Column(name, name, "S", "string") for name in ("tells", "x", "y"))
 matches = st.dictionaries(
     st.sampled_from("abc"), st.tuples(texts.filter(bool), st.booleans()), min_size=1, max_size=3
@@ -35,6 +35,7 @@ def entity_of(entities: Entities, text: str | None) -> str | None:
     return min(found)[2] if found else None
 
 
+@example((EntityMatch("a", r"\#*", True),), [[{"tells": r"\#1", "x": "1", "y": None}]])
 @given(matches, st.lists(rows, min_size=1, max_size=3))
 def test_columns_follow_from_the_rule(declared: tuple[EntityMatch, ...], batches: list[list[dict[str, Any]]]) -> None:
     entities = Entities("tells", declared)

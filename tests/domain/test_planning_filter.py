@@ -9,7 +9,7 @@ import pytest
 from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.planning import ChainEnd, RunKind
 from ddb_export.domain.window import Stretch
-from ddb_export.exceptions import PlanError
+from ddb_export.exceptions import ClaimConflictError, PlanError
 from tests.domain.histories import History, at
 from tests.domain.test_planning_wishes import windows
 
@@ -76,6 +76,13 @@ def test_a_filter_that_was_corrected_before_the_base_was_verified_goes_into_its_
     plan = history.scheduled(at(days=1), at(days=2))
     assert (str(plan.base.action), plan.windows) == ("continue", ())
     assert "the base alone" in plan.notes[0]
+    for kind, fields in (
+        (RunKind.BACKFILL, {}),
+        (RunKind.MANUAL, {"wanted": Stretch(at(), at(days=1))}),
+        (RunKind.MANUAL, {"full_export": True}),
+    ):
+        with pytest.raises(PlanError, match=r"nothing can follow on the base .*start this again"):
+            history.plan(kind, Stretch(at(), at(days=1)) if kind is RunKind.BACKFILL else None, **fields)
     corrected = history._append(refused.kind, history.request_of(plan.base), "was refused")
     history.verify(corrected)
     assert (corrected.chain, corrected.attempt) == (1, 2)
@@ -92,3 +99,17 @@ def test_a_base_keeps_its_filter_once_windows_were_claimed_behind_it():
         history._append(base.kind, history.request_of(plan.base), "was refused")
     with pytest.raises(PlanError, match="the chain began with"):
         history._append(plan.windows[0].kind, history.request_of(plan.windows[0]), "FAILED")
+
+
+def test_a_base_planned_before_windows_under_another_filter_is_not_claimed():
+    """Its run died before it claimed, the schedule went on, the filter was changed, and the run was cleared."""
+    history = filtered()
+    kept = history.plan(RunKind.MANUAL, new_base=True)
+    history.now = at(days=4, hours=1)
+    history.run(history.scheduled(at(days=3), at(days=4)))
+    history.export_filter = CLOSED
+    with pytest.raises(ClaimConflictError, match=r"exports under another filter .* reach to 2026-.*plan again"):
+        history.claim(kept.base)
+    again = history.plan(RunKind.MANUAL, new_base=True)
+    history.run(again)
+    assert history.chain.head == again.base.export_time

@@ -109,7 +109,9 @@ def test_no_data_reads_manifests_alone_and_forbids_the_rest():
         for arn in each.resources
     ]
     assert reading == [*EVERYTHING.lake("ledger/*"), *EVERYTHING.lake("raw/*/manifest-*")]
-    assert grant(EVERYTHING, "NeverReadData", Variant.NO_DATA).statement()["Effect"] == "Deny"
+    denied = grant(EVERYTHING, "NeverReadData", Variant.NO_DATA)
+    assert denied.statement()["Effect"] == "Deny"
+    assert denied.resources == EVERYTHING.lake("raw/*/data/*", "snapshots/*", "changes/*", "quarantine/*", "archive/*")
     assert grant(EVERYTHING, "PublishTables", Variant.NO_DATA).resources[2:] == EVERYTHING.glue(
         "table/lake/orders_raw_snapshots", "table/lake/orders_raw_changes"
     )

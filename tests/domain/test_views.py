@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -200,3 +201,25 @@ def test_seconds_in_an_export_time_are_read() -> None:
     rows = [{"pk": "a", "n": 1, "_table_id": "t", "export_time": compact(each)} for each in (hour(1), moment)]
     found = in_duckdb(view("history", helper_of_both().views(None)), rows, [])
     assert sorted(row["_at"] for row in found) == [each.replace(tzinfo=None) for each in (hour(1), moment)]
+
+
+def test_other_types_are_another_digest_of_the_same_query() -> None:
+    state = LatestState("t", hour(1))
+    narrow, wide = ({"pk": "string", "n": each} for each in ("bigint", "decimal(38,2)"))
+    before, after = helper(narrow, narrow).views(state), helper(wide, wide).views(state)
+    for name in ("latest", "history"):
+        assert view(name, before).digest != view(name, after).digest
+        assert (
+            view(name, before).query.replace(view(name, before).digest, view(name, after).digest)
+            == view(name, after).query
+        )
+    assert view("overflow", before) == view("overflow", after), "it shows keys only"
+
+
+def test_a_column_of_two_types_is_shown_with_that_of_the_schema_document() -> None:
+    narrow, wide = ({"pk": "string", "n": each} for each in ("bigint", "decimal(38,2)"))
+    for snapshots, changes in ((narrow, wide), (wide, narrow)):
+        tables = replace(helper(snapshots, changes), schema_types=wide)
+        assert tables.attribute_columns["n"] == "decimal(38,2)"
+        for each in tables.views(LatestState("t", hour(1))):
+            assert "AS bigint" not in each.query

@@ -111,6 +111,33 @@ class GlueClient:
 
         return self._call("BatchCreatePartition", effect)
 
+    def batch_get_partition(
+        self,
+        DatabaseName: str,  # noqa: N803
+        TableName: str,  # noqa: N803
+        PartitionsToGet: list[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
+        def effect() -> dict[str, Any]:
+            self._table("BatchGetPartition", TableName)
+            known = self._catalog.partitions[TableName]
+            found = [(tuple(each["Values"]), each) for each in PartitionsToGet]
+            return {
+                "Partitions": [{"Values": list(v), **copy.deepcopy(known[v])} for v, _ in found if v in known],
+                "UnprocessedKeys": [each for v, each in found if v not in known],
+            }
+
+        return self._call("BatchGetPartition", effect)
+
+    def get_partition(self, DatabaseName: str, TableName: str, PartitionValues: list[str]) -> dict[str, Any]:  # noqa: N803
+        def effect() -> dict[str, Any]:
+            self._table("GetPartition", TableName)
+            known = self._catalog.partitions[TableName].get(tuple(PartitionValues))
+            if known is None:
+                raise _refusal("GetPartition", "EntityNotFoundException")
+            return {"Partition": {"Values": list(PartitionValues), **copy.deepcopy(known)}}
+
+        return self._call("GetPartition", effect)
+
     def batch_update_partition(
         self,
         DatabaseName: str,  # noqa: N803

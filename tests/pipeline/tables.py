@@ -187,3 +187,31 @@ class LakeTable:
         assert status["State"] == "SUCCEEDED", status
         rows = athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"][1:]
         return [[cell.get("VarCharValue") for cell in row["Data"]] for row in rows]
+
+
+class Between:
+    """Stands for an object; once, right before or after a call that is told by its name and the end of its first argument, something else happens.
+
+    :ivar action: what happens.
+    """
+
+    def __init__(
+        self, inner: Any, name: str, action: Callable[[], Any] = lambda: None, *, ending: str = "", after: bool = False
+    ) -> None:
+        self._inner, self._name, self._ending, self._after, self._done = inner, name, ending, after, False
+        self.action = action
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return found if name != self._name else lambda *given, **named: self._call(found, *given, **named)
+
+    def _call(self, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        if self._done or not str([*given, ""][0]).endswith(self._ending):
+            return method(*given, **named)
+        self._done = True
+        if not self._after:
+            self.action()
+        answer = method(*given, **named)
+        if self._after:
+            self.action()
+        return answer

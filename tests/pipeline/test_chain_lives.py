@@ -184,6 +184,30 @@ def test_an_outage_longer_than_recovery_reaches_names_what_is_lost(table, deploy
 
 
 @pytest.mark.scenario("F10")
+@pytest.mark.parametrize("base_was_exported", [False, True])
+def test_what_was_claimed_and_not_started_before_recovery_passed_it_ends_the_chain(
+    table, deployment, base_was_exported
+):
+    """A permission is missing for weeks: each run claims, nothing is started, or the base alone, which was never verified."""
+    table.until(DAY + 1)
+    base = claim_plan(table.ledger, deployment.planned(0, DAY), Destination())[0]
+    if base_was_exported:
+        table.export(base)
+    table.until(3 * DAY + 1)
+    claim_plan(table.ledger, deployment.planned(2 * DAY, 3 * DAY), Destination())
+    table.until(37 * DAY + 1)
+    lost = "window .2026-03-02T00" if base_was_exported else "base 2026-03-02T00:00:00Z .*: it was never exported"
+    with pytest.raises(PointInTimeRecoveryError, match=f"{lost}.*reaches back to .* only.*new_base"):
+        deployment.planned(36 * DAY, 37 * DAY)
+    plan = deployment.run(36 * DAY, 37 * DAY, on_chain_end=ChainEnd.NEW_BASE)
+    assert (plan.base.export_time, plan.windows) == (at(37 * DAY), ())
+    assert head(table) == 37 * DAY
+    table.until(38 * DAY + 1)
+    deployment.run(37 * DAY, 38 * DAY, on_chain_end=ChainEnd.NEW_BASE)
+    assert head(table) == 38 * DAY
+
+
+@pytest.mark.scenario("F10")
 def test_recovery_that_was_off_where_nothing_was_missing_changes_nothing(table, deployment):
     table.until(2 * DAY + 1)
     deployment.run(0, DAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +32,7 @@ from ddb_export.pipeline.rebuild import rebuild_ledger
 from ddb_export.pipeline.tasks import TableWork
 from ddb_export.pipeline.widening import OUTPUTS, TableWidening
 from local_aws.client import Lab
-from tests.pipeline.tables import LakeTable, at
+from tests.pipeline.tables import Between, LakeTable, at
 from tests.pipeline.test_widening import GLUE_WRITES, WRITES, DeadError, Life, Mortal, Saved
 
 ROWS = 40
@@ -343,18 +344,14 @@ def test_what_is_published_at_the_moment_of_the_switch_is_what_readers_get(narro
     """A whole widening happens between the look at partitions and their switch."""
     table, widened = narrow, []
 
-    class Between:
-        def __init__(self) -> None:
-            self._client = table.aws("glue")
+    def whole_widening() -> None:
+        table.until(91)
+        widen(table)
+        widened.append(True)
 
-        def __getattr__(self, name: str) -> Any:
-            if name == "batch_update_partition" and not widened:
-                widened.append(name)
-                table.until(91)
-                widen(table)
-            return getattr(self._client, name)
-
-    work = TableCompaction(table.work, GlueGateway(Between()))
+    work = TableCompaction(
+        table.work, GlueGateway(Between(table.aws("glue"), "batch_update_partition", whole_widening))
+    )
     outcome = work.run(work.plan(), lambda: table.now)
     assert widened
     assert outcome.left
@@ -362,6 +359,62 @@ def test_what_is_published_at_the_moment_of_the_switch_is_what_readers_get(narro
     newest = {each.location for each in latest(table)}
     assert {each["StorageDescriptor"]["Location"] for each in found} <= newest
     assert table.query(SUM) == WIDE
+
+
+def test_another_attempt_that_is_published_at_the_moment_of_the_switch_is_what_readers_get(table):
+    published: list[PublishedEntry] = []
+    glue = Between(
+        table.aws("glue"), "batch_update_partition", lambda: published.append(publish_another_attempt(table))
+    )
+    work = TableCompaction(table.work, GlueGateway(glue))
+    plan = work.plan()
+    plan = replace(plan, compactions=tuple(each for each in plan.compactions if each.entry.output == "changes"))
+    outcome = work.run(plan, lambda: table.now)
+    (done,) = published
+    assert (location(table), outcome.left) == (done.location, (done.partition,))
+
+
+def test_what_is_published_while_the_switch_goes_on_is_what_readers_get(table):
+    """A publish writes to Glue between the look at partitions and their switch, and its evidence when compaction has ended."""
+    contract = Contract((ColumnRule("card", drop=True),))
+    published: list[PublishedEntry | None] = []
+    compacting = Between(table.aws("glue"), "batch_update_partition")
+    work = TableCompaction(table.work, GlueGateway(compacting))
+    plan = work.plan()
+    plan = replace(plan, compactions=tuple(each for each in plan.compactions if each.entry.output == "changes"))
+    table.until(61)
+    entry = table.verified(12, 24)
+    groups = table.converted(entry)
+    publishing = threading.Event()
+    compacted = threading.Event()
+
+    def before_evidence() -> None:
+        publishing.set()
+        assert compacted.wait(60)
+
+    store: Any = Between(table.store, "put_if_absent", before_evidence)
+    publisher = TableWork(Ledger(store, table.ledger.lake), store, contract)
+    for group in groups:
+        TableWork(table.ledger, table.store, contract).convert(entry, group)
+    thread = threading.Thread(
+        target=lambda: published.append(publisher.publish(entry, groups, table.glue, "lake", table.now))
+    )
+
+    def while_switching() -> None:
+        thread.start()
+        assert publishing.wait(60)
+
+    compacting.action = while_switching
+    try:
+        work.run(plan, lambda: table.now)
+    finally:
+        compacted.set()
+        thread.join()
+    (done,) = published
+    assert done is not None
+    assert done.made_from is None
+    assert location(table) == shown(table).location == done.location
+    assert live(table)["generation"] == done.generation
 
 
 def latest(table: LakeTable) -> list[PublishedEntry]:
@@ -391,8 +444,8 @@ def test_older_files_go_and_what_readers_see_stays(table):
     table.store.put(table.ledger.lake.key(f"quarantine/{folder}/part-00000.jsonl"), b"{}")
     before = rows(table)
     older = OlderGenerations(table.ledger, table.store, table.glue)
-    assert older.find(table.now, timedelta(hours=1)) == [], "queries may read it still"
-    found = older.find(table.now + timedelta(days=1), timedelta(hours=1))
+    assert older.find(table.now, timedelta(hours=1)).generations == (), "queries may read it still"
+    found = older.find(table.now + timedelta(days=1), timedelta(hours=1)).generations
     assert {each.generation for each in found} == {shown(table, output).made_from for output in OUTPUTS}
     older.delete(found, lambda _done, _of: None)
     assert rows(table).equals(before)

@@ -23,12 +23,13 @@ from ddb_export.domain.wider_columns import Wish
 from ddb_export.exceptions import ConfigurationError, ConversionError
 from ddb_export.pipeline.catalog import glue_table, partition_values
 from ddb_export.pipeline.conversion import Generation
-from ddb_export.pipeline.older_generations import OlderGenerations
-from ddb_export.pipeline.redactions import begin_publishing
+from ddb_export.pipeline.ledger import Ledger
+from ddb_export.pipeline.older_generations import OlderFound, OlderGenerations
+from ddb_export.pipeline.redactions import begin_publishing, end_publishing
 from ddb_export.pipeline.tasks import TableWork
 from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
-from tests.pipeline.tables import LakeTable
+from tests.pipeline.tables import Between, LakeTable
 
 KEY = b"the owner's key"
 SECRET, DROPPED = "jane@example.com", "4111-1111-1111"
@@ -210,6 +211,41 @@ def test_a_contract_that_came_later_makes_another_generation_and_so_does_another
     assert begin_publishing(table.work) == {}, "all of it was rewritten, without a widening"
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_window_that_is_published_by_an_older_contract_while_a_rewriting_ends_is_told_of(
+    table: ContractedTable, after: bool
+) -> None:
+    """It is published right before or after the note is read that the rewriting is about to replace."""
+    table.contract = LATER
+    table.published(12)
+    assert begin_publishing(table.work) == {}
+    table.contract = Contract()
+    older, entry = table.work, table.verified(12, 24)
+    groups = table.converted(entry)
+    table.contract = LATER
+
+    def publish() -> None:
+        begin_publishing(older)
+        older.publish(entry, groups, table.glue, "lake", table.now)
+        end_publishing(older)
+
+    store: Any = Between(table.store, "read", publish, ending="/redactions.json", after=after)
+    work = replace(table.work, ledger=Ledger(store, table.ledger.lake), store=store)
+    TableWidening(work, table.glue).note_what_is_shown()
+    assert begin_publishing(table.work) == {"card": "plain", "email": "plain"}
+
+
+def test_what_was_begun_before_a_rewriting_ended_is_told_of_once_it_is_published(table: ContractedTable) -> None:
+    table.contract = LATER
+    table.published(12)
+    older = replace(table.work, contract=Contract())
+    begin_publishing(older)
+    TableWidening(table.work, table.glue).note_what_is_shown()
+    assert begin_publishing(table.work) == {}, "nothing is published by it yet"
+    end_publishing(older)
+    assert begin_publishing(table.work) == {"card": "plain", "email": "plain"}
+
+
 LATER = Contract((ColumnRule("card", drop=True), ColumnRule("email", hash=True)), key=KEY)
 
 
@@ -286,12 +322,13 @@ def test_a_rule_that_comes_later_leaves_older_partitions_readable_until_they_are
     assert table.query("SELECT count(*), count(card) FROM orders_snapshots") == [["3", "0"]]
     assert TableWidening(table.work, table.glue).plan(Wish(), table.now).is_empty
     older = OlderGenerations(table.ledger, table.store, table.glue)
-    assert older.find(table.now, timedelta(hours=1)) == [], "queries that began before read on"
-    found = older.find(table.now, timedelta())
+    assert older.find(table.now, timedelta(hours=1)).generations == (), "queries that began before read on"
+    found = older.find(table.now, timedelta()).generations
     assert [each.export for each in found] == ["20260301T1200Z-20260302T0000Z-a1", "full-20260301T1200Z-a1"]
     before = shown_files(table)
     older.delete(found, lambda _done, _of: None)
-    assert (readable(visible(table)), shown_files(table), older.find(table.now, timedelta())) == (set(), before, [])
+    assert (readable(visible(table)), shown_files(table)) == (set(), before)
+    assert older.find(table.now, timedelta()).generations == ()
 
 
 def test_a_rule_that_goes_again_and_another_key_are_seen_and_mended_too(table: ContractedTable) -> None:
@@ -311,7 +348,7 @@ def test_a_rule_that_goes_again_and_another_key_are_seen_and_mended_too(table: C
     table.contract = LATER
     widen(table)
     assert [entry.generation for entry in shown(table)] == [first.generation], "the first one is shown again"
-    older = OlderGenerations(table.ledger, table.store, table.glue).find(table.now, timedelta())
+    older = OlderGenerations(table.ledger, table.store, table.glue).find(table.now, timedelta()).generations
     assert [each.generation == first.generation for each in older] == [False]
     table.contract = Contract()
     assert len(stale(table)) == 2
@@ -329,12 +366,15 @@ def test_what_glue_points_at_is_not_older_whatever_the_ledger_says(table: Contra
     widen(table)
     older = OlderGenerations(table.ledger, table.store, table.glue)
     (plain,) = shown(table)
-    (found,) = older.find(table.now, timedelta())
+    (found,) = older.find(table.now, timedelta()).generations
     of_table = glue_table(table.ledger.lake, table.ledger.read_schema(), "snapshots", "lake")
     location = plain.location.replace(plain.generation, found.generation)
     values = partition_values(plain.partition)
     table.glue.upsert_partitions(of_table, [GluePartition(values, location, of_table.columns, {})])
-    assert older.find(table.now, timedelta()) == []
+    assert older.find(table.now, timedelta()) == OlderFound((), (found.folder,))
+    before = visible(table)
+    assert older.delete([found], lambda _done, _of: None) == [found], "it was found before"
+    assert visible(table) == before
 
 
 def test_without_a_contract_generations_are_named_as_ever() -> None:

@@ -15,11 +15,12 @@ from ddb_export.domain.redaction import stale_lines
 from ddb_export.domain.shown import shown_entries
 from ddb_export.domain.wider_columns import Wish
 from ddb_export.pipeline.entities import columns_of_entities
+from ddb_export.pipeline.ledger import Ledger
 from ddb_export.pipeline.tasks import TableWork
 from ddb_export.pipeline.views import OUTPUTS, views_to_write
 from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
-from tests.pipeline.tables import LakeTable
+from tests.pipeline.tables import Between, LakeTable
 
 BY_KEY = Entities(
     "pk",
@@ -164,3 +165,25 @@ def test_entities_that_are_declared_later_have_all_columns_of_before_until_these
     table.store.delete(table.ledger.lake.key("ledger/entities.json"))
     assert columns_of_entities(table.ledger, BY_KEY) == known
     assert len(table.started()) == 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_window_that_is_published_while_a_rewriting_ends_keeps_its_columns(
+    table: TableOfEntities, after: bool
+) -> None:
+    """It is published right before or after the note is read that the rewriting is about to replace."""
+    table.published(12)
+    table.views()
+    before = columns_of_entities(table.ledger, BY_KEY)
+    entry = table.verified(12, 24)
+    groups = table.converted(entry)
+
+    def publish() -> None:
+        columns_of_entities(table.ledger, BY_KEY, [table.publish(entry, groups)])
+
+    store: Any = Between(table.store, "read", publish, ending="/entities.json", after=after)
+    work = replace(table.work, ledger=Ledger(store, table.ledger.lake), store=store)
+    TableWidening(work, table.glue).note_what_is_shown()
+    known = columns_of_entities(table.ledger, BY_KEY)
+    assert (before.whole, known.whole) == (True, True)
+    assert known.columns["order"] - before.columns["order"] == {"note"}

@@ -17,12 +17,13 @@ from ddb_export.aws.dynamodb import DynamoDBGateway
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.ledger import ClaimKind
-from ddb_export.domain.planning import PlanRequest, RunKind
-from ddb_export.domain.window import Stretch
-from ddb_export.exceptions import ConfigurationError, ExportRefusedError, VerificationError
-from ddb_export.pipeline.planning import plan_run
+from ddb_export.domain.planning import ChainEnd, PlanRequest, RunKind
+from ddb_export.domain.window import Stretch, Window
+from ddb_export.exceptions import ConfigurationError, ExportRefusedError, PlanError, VerificationError
+from ddb_export.pipeline.planning import Destination, claim_plan, plan_run
 from ddb_export.pipeline.rebuild import rebuild_ledger
 from tests.pipeline.tables import LakeTable, at
+from tests.pipeline.test_chain_lives import DAY, Deployment
 
 OPEN = ExportFilter.of(
     "#state = :open AND amount > :least",
@@ -70,6 +71,21 @@ def test_a_filtered_chain_holds_what_matched_and_not_what_stopped_to(table: Lake
     assert partition["Parameters"]["ddb_export.filter"] == str(OPEN)
 
 
+def test_the_table_has_the_filter_of_the_chain_whichever_export_was_published_last(table: LakeTable):
+    table.until(5)
+    published(table, 4)
+    (old,) = table.ledger.read().verified_subjects.values()
+    table.until(30)
+    changed = ExportFilter.of("attribute_exists(pk)")
+    wanted = replace(table.wanted(28.5, export_filter=changed), closes_chain=1)
+    (claim,) = table.ledger.claim([wanted], table.table_id, table.now)
+    entry = table.work.verify(claim, table.export(claim), None, table.now)
+    for each in (entry, old):
+        table.publish(each, table.converted(each))
+        found = table.aws("glue").get_table(DatabaseName="lake", Name="orders_snapshots")["Table"]["Parameters"]
+        assert found["ddb_export.filter"].startswith(str(changed))
+
+
 def test_a_projection_and_a_key_condition(table: LakeTable):
     order(table, 1, "a", "open")
     order(table, 2, "b", "open", "2")
@@ -106,6 +122,43 @@ def test_a_filter_that_dynamodb_refuses_can_be_corrected(table: LakeTable):
     )
     assert table.export(corrected).export_filter == OPEN
     assert table.ledger.read().base_claim.request.export_filter == OPEN
+
+
+def test_nothing_is_claimed_behind_a_base_whose_filter_dynamodb_refuses_so_that_it_can_be_corrected(table: LakeTable):
+    """Nobody looks for two days; the third run has another filter."""
+    deployment, wrong = Deployment(table), ExportFilter(expression="attribute_exists(")
+    for day in (1, 2):
+        table.until(day * DAY + 1)
+        run = deployment.planned((day - 1) * DAY, day * DAY, export_filter=wrong)
+        (base,) = claim_plan(table.ledger, run, Destination(export_filter=wrong))
+        with pytest.raises(ExportRefusedError):
+            table.export(base)
+    table.until(3 * DAY + 1)
+    run = deployment.planned(2 * DAY, 3 * DAY, export_filter=OPEN)
+    assert claim_plan(table.ledger, run, Destination(export_filter=OPEN)) == [base]
+    asked = replace(base.request, export_filter=OPEN)
+    corrected = table.ledger.next_attempt(base, table.table_id, table.now, "was refused", asked)
+    table.work.verify(corrected, table.export(corrected), None, table.now)
+    run = deployment.planned(2 * DAY, 3 * DAY, export_filter=OPEN)
+    assert [each.window for each in run.plan.windows] == [Window(at(24), at(48)), Window(at(48), at(72))]
+
+
+def test_a_filter_that_dynamodb_refuses_is_given_up_with_its_chain_once_windows_were_claimed(table: LakeTable):
+    """Restoring it would help nobody; a ``base_time`` in the past has windows in the very first run."""
+    deployment, wrong = Deployment(table), ExportFilter(expression="attribute_exists(")
+    table.until(2 * DAY + 1)
+    run = deployment.planned(DAY, 2 * DAY, export_filter=wrong, base_time=at(DAY))
+    base, _ = claim_plan(table.ledger, run, Destination(export_filter=wrong))
+    asked = replace(base.request, export_filter=OPEN)
+    with pytest.raises(PlanError, match=r"if DynamoDB refuses that one, trigger .*new_base: true"):
+        table.ledger.next_attempt(base, table.table_id, table.now, "was refused", asked)
+    table.until(3 * DAY + 1)
+    with pytest.raises(PlanError, match=r"if DynamoDB refuses that one, trigger .*new_base: true"):
+        deployment.planned(2 * DAY, 3 * DAY, export_filter=OPEN)
+    run = deployment.planned(2 * DAY, 3 * DAY, export_filter=OPEN, on_chain_end=ChainEnd.NEW_BASE)
+    (base,) = claim_plan(table.ledger, run, Destination(export_filter=OPEN))
+    table.work.verify(base, table.export(base), None, table.now)
+    assert table.ledger.read().head == at(3 * DAY)
 
 
 def test_a_lost_ledger_is_rebuilt_under_the_configured_filter(table: LakeTable):

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ddb_export.domain.views import MARK
+from ddb_export.domain.wider_columns import Wish
 from ddb_export.exceptions import PublishError
 from ddb_export.pipeline.views import OUTPUTS, latest_state, views_to_write
+from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
 from tests.pipeline.tables import LakeTable, at
 
@@ -165,4 +167,39 @@ def test_the_mark_survives_athenas_own_format(table: LakeTable) -> None:
     stored = table.aws("glue").get_table(DatabaseName="lake", Name="orders_history")["Table"]
     assert stored["TableType"] == "VIRTUAL_VIEW"
     assert MARK not in stored["ViewOriginalText"]
+    assert missing(table) == []
+
+
+def type_of(table: LakeTable, name: str, column: str) -> str:
+    """Type of a column of a table or view, as Glue has it."""
+    found = table.aws("glue").get_table(DatabaseName="lake", Name=name)["Table"]["StorageDescriptor"]["Columns"]
+    return next(str(each["Type"]) for each in found if each["Name"] == column)
+
+
+def test_widened_columns_are_in_the_views_written_after_the_widening_and_none_during_it(table: LakeTable) -> None:
+    """Athena refuses a view whose query gives other types than were stored with it, though no word of the query has changed."""
+    table.put(2.1, "a", 1, n={"N": "13"}, q={"N": "1"})
+    table.until(4)
+    table.published(1, 3)
+    again = table.ledger.claim([table.wanted(3)], table.table_id, table.now)[0]
+    full = table.work.verify(again, table.export(again), None, table.now)
+    table.publish(full, table.converted(full))
+    missing(table)
+    table.put(4.1, "e", 5, q={"N": "2.25"})
+    table.until(6)
+    table.published(3, 5)
+    missing(table)
+    assert type_of(table, "orders_latest", "q") == "bigint"
+    seen = []
+
+    def step(what: str, done: int, of: int) -> None:
+        kinds = tuple(type_of(table, f"orders_{output}", "q") for output in OUTPUTS)
+        seen.append((what, kinds, views_to_write(table.ledger, ["pk", "sk"], table.glue, "lake")))
+
+    widening = TableWidening(table.work, table.glue)
+    widening.run(widening.plan(Wish(), table.now), lambda: table.now, step)
+    assert ("switch lake.orders_snapshots", ("decimal(38,2)", "bigint"), []) in seen
+    assert all(not views for _, _, views in seen)
+    assert missing(table) == ["orders_latest", "orders_history"], "orders_overflow has keys only"
+    assert type_of(table, "orders_latest", "q") == type_of(table, "orders_history", "q") == "decimal(38,2)"
     assert missing(table) == []

@@ -12,7 +12,9 @@ import pytest
 from ddb_export.aws.glue_indexes import ensure_partition_index
 from ddb_export.domain.attribute_value import items_equal
 from ddb_export.domain.entities import Entities, EntityMatch
+from ddb_export.domain.wider_columns import Wish
 from ddb_export.pipeline.raw_tables import RawTables
+from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
 from tests.readers.lake import ReadersLake, same
 from tests.readers.trino_server import Trino, TrinoError, running_trino
@@ -118,3 +120,20 @@ def test_tables_made_by_sql_are_left_alone(lake: ReadersLake, trino: Trino) -> N
     described: list[dict[str, Any]] = trino.rows("DESCRIBE orders_changes")
     comments = {row["Column"]: row["Comment"] for row in described}
     assert comments["later"] == "DynamoDB type S, attribute later"
+
+
+def test_views_are_refused_after_a_widening_until_they_are_written_again(
+    lake: ReadersLake, trino: Trino, views: list[str]
+) -> None:
+    """The last test here: it changes the lake's columns."""
+    table = lake.table
+    widening = TableWidening(table.work, table.glue)
+    plan = widening.plan(Wish(), table.now)
+    assert "n" in {change.before.name for change in plan.decision.changes}
+    widening.run(plan, lambda: table.now)
+    with pytest.raises(TrinoError, match=r"is stale or in invalid state"):
+        trino.rows("SELECT * FROM orders_latest")
+    for view in lake.views():
+        trino.rows(view.statement)
+    same(lake.items(trino.rows("SELECT * FROM orders_latest")), lake.latest)
+    assert lake.views() == []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.plan_request import read_time
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if dear := budget_error(table.lake.name, estimated, budget):
         document["errors"] = [{"file": dear.thing, "cause": dear.cause, "remedy": dear.remedy}]
         return console.result({**document, "planned_only": True}, _lines(document, done=None))
-    done = compaction.run(plan, _now, _progress(console))
+    done = compaction.run(plan, clock_of(arguments, table), _progress(console))
     document.update(ok=True, planned_only=False)
     changed = [{"partition": each, "reason": "others changed it meanwhile"} for each in done.left]
     document["left"] = [*document["left"], *changed]
@@ -141,10 +142,6 @@ def _progress(console: Console) -> Callable[[int, int], None]:
         before = done
 
     return step
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _document(plan: CompactionPlan, estimated: CompactionEstimate, name: str, target: int) -> dict[str, Any]:

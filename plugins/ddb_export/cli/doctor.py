@@ -65,16 +65,16 @@ def declared_of(table: TableConfiguration) -> Declared:
     """Return what a configuration says, as far as AWS has a say in it."""
     from ddb_export.domain.doctor import Declared
 
-    names = table.glue_tables
-    return Declared(
+    return Declared.of(
+        glue_name=table.glue_name,
+        outputs=table.outputs,
+        views=table.views,
+        entity_views=table.contract.entity_views,
         name=table.name,
         table=table.table,
         bucket=table.bucket,
         folder=table.folder,
         database=table.database,
-        typed_tables={output: names[output] for output in ("snapshots", "changes") if output in table.outputs},
-        raw_tables=tuple(names[each] for each in ("raw_snapshots", "raw_changes")) if "raw" in table.outputs else (),
-        views=tuple(names[each] for each in ("latest", "history", "overflow")) if table.views else (),
         partition_index=table.glue.partition_index,
         bucket_owner=table.bucket_owner,
         kms_key=table.kms_key,

@@ -28,6 +28,11 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "errors": [],
 }
 
+UNCONFIGURED = (
+    "no configuration is known, and manifests name no filter: taken for unfiltered; name the table as it is configured if it has"
+    " a filter"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``ledger``."""
@@ -63,6 +68,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         export_filter=table.configuration.export_filter if table.configuration else None,
     )
     document = _document(outcome, table.lake.name, applied=arguments.apply)
+    if table.configuration is None:
+        document["notes"].append(UNCONFIGURED)
     return console.result(document, lines(document))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
-from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table
+from ddb_export.cli.tables import NamedTable, add_table_arguments, declared_table, named_table
 from ddb_export.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _retention(arguments: argparse.Namespace, table: NamedTable) -> RawRetention
         configured.retention.retention,
         configured.outputs,
         configured.contract.contract,
+        declared=declared_table(configured),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
-from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table
+from ddb_export.cli.tables import NamedTable, add_table_arguments, declared_table, named_table
 from ddb_export.exceptions import NotReachableError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "table": None,
     "deleted": False,
     "generations": [],
+    "pointed_at": [],
     "files": None,
     "bytes": None,
     "errors": [],
@@ -48,7 +50,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError("--hours", f"{arguments.hours} is no stretch of time", "write 0 or more")
     table = named_table(arguments)
     older = _older_generations(arguments, table)
-    found = older.find(datetime.now(UTC), timedelta(hours=arguments.hours))
+    looked = older.find(clock_of(arguments, table)(), timedelta(hours=arguments.hours))
+    found: Sequence[OlderGeneration] = looked.generations
+    pointed_at = looked.pointed_at
     if arguments.delete:
         advance = console.phase("delete", len(found))
         told = 0
@@ -58,7 +62,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             advance(done - told, 0)
             told = done
 
-        older.delete(found, step)
+        kept = older.delete(found, step)
+        found = [each for each in found if each not in kept]
+        pointed_at += tuple(each.folder for each in kept)
     document = {
         **EMPTY_DOCUMENT,
         "ok": True,
@@ -74,6 +80,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             }
             for each in found
         ],
+        "pointed_at": list(pointed_at),
         "files": sum(len(each.keys) for each in found),
         "bytes": sum(each.size for each in found),
     }
@@ -92,6 +99,8 @@ def _older_generations(arguments: argparse.Namespace, table: NamedTable) -> Olde
         raise NotReachableError(
             table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
         )
+    if table.configuration:
+        owner.require_declared(declared_table(table.configuration))
     client = make_client(
         "glue",
         profile=arguments.profile,
@@ -104,13 +113,20 @@ def _older_generations(arguments: argparse.Namespace, table: NamedTable) -> Olde
 
 def _lines(document: dict[str, Any], found: Sequence[OlderGeneration]) -> list[str]:
     name = document["table"]
+    pointed_at = [
+        f"  {folder}: older by the ledger, but Glue or _live.json points at it; it stays"
+        for folder in document["pointed_at"]
+    ]
+    if len(pointed_at) > _MOST_LINES:
+        pointed_at[_MOST_LINES:] = [f"  {len(pointed_at) - _MOST_LINES} more that are pointed at; --json has them all"]
     if not found:
-        return [f"{name}: no older generation"]
+        return [f"{name}: no older generation", *pointed_at]
     what = f"{count(len(found), 'older generation')}, {count(document['files'], 'file')}, {readable_bytes(document['bytes'])}"
     report = [f"{name}: {what}{' deleted' if document['deleted'] else ''}"]
     report += [f"  {each.partition}/{each.generation}: {count(len(each.keys), 'file')}" for each in found[:_MOST_LINES]]
     if len(found) > _MOST_LINES:
         report.append(f"  {len(found) - _MOST_LINES} more; --json has them all")
+    report += pointed_at
     if not document["deleted"]:
         report.append(f"next: ddb-export prune {name} --delete deletes them; no reader is shown them")
     return report

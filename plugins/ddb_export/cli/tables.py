@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.config.model import TableConfiguration
     from ddb_export.domain.contract import Contract
+    from ddb_export.domain.evidence import DeclaredTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,13 @@ def use_place_of(table: TableConfiguration, arguments: argparse.Namespace) -> No
         arguments.region = table.region
     if arguments.profile is None:
         arguments.assumed_role = table.role_arn
+
+
+def declared_table(table: TableConfiguration) -> DeclaredTable:
+    """Return which DynamoDB table a configuration means: exports of a table are started by a role of its own account."""
+    from ddb_export.domain.evidence import DeclaredTable
+
+    return DeclaredTable(table.table, table.region, table.role_arn.split(":")[4] if table.role_arn else None)
 
 
 HASH_KEY_VARIABLE = "DDB_EXPORT_HASH_KEY"

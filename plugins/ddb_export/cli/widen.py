@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table
@@ -80,19 +80,21 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             "name the table as it is configured, or add --plan",
         )
     widening, arn = _widening(arguments, table)
-    plan = widening.plan(Wish(names=tuple(arguments.column), retype=arguments.retype), _now())
+    now = clock_of(arguments, table)
+    plan = widening.plan(Wish(names=tuple(arguments.column), retype=arguments.retype), now())
     estimated = estimate_widening(plan.entries, _prices(table, arn))
     document = _document(plan, estimated, table.lake.name)
     if plan.is_empty and not arguments.plan:
         widening.note_what_is_shown()
     if arguments.plan or plan.is_empty:
-        return console.result({**document, "ok": True, "planned_only": True}, _lines(document, plan, done=None))
+        lines = _lines(document, plan, done=None) + _line_of_views(table, plan)
+        return console.result({**document, "ok": True, "planned_only": True}, lines)
     if dear := _over_budget(table, plan, estimated):
         document["errors"] = [{"file": dear.thing, "cause": dear.cause, "remedy": dear.remedy}]
         return console.result({**document, "planned_only": True}, _lines(document, plan, done=None))
-    done = widening.run(plan, _now, _progress(console))
+    done = widening.run(plan, now, _progress(console))
     document.update(ok=True, planned_only=False, state=done.ended, schema_version=done.to_version)
-    return console.result(document, _lines(document, plan, done=done))
+    return console.result(document, _lines(document, plan, done=done) + _line_of_views(table, plan))
 
 
 def _widening(arguments: argparse.Namespace, table: NamedTable) -> tuple[TableWidening, str]:
@@ -151,10 +153,6 @@ def _progress(console: Console) -> Callable[[str, int, int], None]:
         advance[what] = (told, done)
 
     return step
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _document(plan: WideningPlan, estimated: WideningEstimate, name: str) -> dict[str, Any]:
@@ -216,6 +214,13 @@ def _lines(document: dict[str, Any], plan: WideningPlan, *, done: Widening | Non
     if len(left) > _MOST_LINES:
         report.append(f"  stays      {len(left) - _MOST_LINES} more; --json has them all")
     return report
+
+
+def _line_of_views(table: NamedTable, plan: WideningPlan) -> list[str]:
+    """Say who writes the helper views again, which Athena refuses once their columns have other types."""
+    if table.configuration is None or not table.configuration.views or not plan.decision.changes:
+        return []
+    return ["  views      the table's next run writes them again; until then Athena refuses them (VIEW_IS_STALE)"]
 
 
 COMMAND = Command(

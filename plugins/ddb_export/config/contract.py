@@ -212,6 +212,12 @@ class ContractConfiguration(BaseModel):
                 "tell them by another attribute",
                 key="entities",
             )
+        if rule and rule.type not in (None, "string"):
+            refuse(
+                f"is told by the text of '{self.entities.attribute}', whose column is declared {rule.type}",
+                f"leave out the type of '{self.entities.attribute}', or tell them by another attribute",
+                key="entities",
+            )
         names = self.entity_views
         if twice := sorted({name for name in names if names.count(name) > 1}):
             refuse(f"gives two views the name '{twice[0]}'", "rename an entity", key="entities")

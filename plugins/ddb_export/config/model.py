@@ -273,6 +273,12 @@ class TableConfiguration(BaseModel):
             return self
         if not self.views:
             refuse("declares entities, which are shown by views", "add views: true", key="contract")
+        if missing := [output for output in ("snapshots", "changes") if output not in self.outputs]:
+            refuse(
+                f"declares entities, whose latest state is made of snapshots and changes, and outputs has no {missing[0]}",
+                "write outputs: [snapshots, changes], or leave out the entities",
+                key="contract",
+            )
         if taken := sorted(set(self.contract.entity_views) & GLUE_SUFFIXES.keys()):
             refuse(
                 f"names entities so that a view would be called {self.glue_name}_{taken[0]}, as one of the lake's own is",

@@ -51,7 +51,11 @@ class EntityColumnsFinder:
         for match in self._entities.ordered:
             if not self._unknown[match.name] and match is self._entities.ordered[-1]:
                 return
-            matches = pc.match_like(texts, match.like) if match.is_pattern else pc.equal(texts, match.text)
+            matches = (
+                pc.match_substring_regex(texts, match.regular_expression)
+                if match.is_pattern
+                else pc.equal(texts, match.text)
+            )
             of_entity = pc.and_(free, pc.fill_null(matches, False))
             free = pc.and_not(free, of_entity)
             if self._unknown[match.name] and pc.any(of_entity).as_py():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from ddb_export.domain.lifecycle import LifecycleRule
 from ddb_export.domain.plan import PointInTimeRecovery
@@ -88,6 +88,29 @@ class Declared:
     workgroup: str = "primary"
     athena_output: str = ""
     windows_at_once: int = 4
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        glue_name: str,
+        outputs: Sequence[str],
+        views: bool = False,
+        entity_views: Sequence[str] = (),
+        **rest: Any,
+    ) -> Self:
+        """Return what is declared, with the names of its tables in Glue; the command and the operator ask by the same.
+
+        :param glue_name: what the names begin with. :param outputs: as in YAML. :param views: whether there are helper views.
+        :param entity_views: what follows ``glue_name`` in the names of the views of entities. :param rest: the other fields, as they are.
+        """
+        shown = ("latest", "history", "overflow", *entity_views) if views else ()
+        return cls(
+            typed_tables={each: f"{glue_name}_{each}" for each in ("snapshots", "changes") if each in outputs},
+            raw_tables=(f"{glue_name}_raw_snapshots", f"{glue_name}_raw_changes") if "raw" in outputs else (),
+            views=tuple(f"{glue_name}_{each}" for each in shown),
+            **rest,
+        )
 
     @property
     def bucket_uri(self) -> str:

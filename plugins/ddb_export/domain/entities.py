@@ -35,6 +35,14 @@ class EntityMatch:
         return escaped.replace("*", "%") if self.is_pattern else escaped
 
     @property
+    def regular_expression(self) -> str:
+        r"""A pattern in the syntax of RE2, which matches the whole text; for pyarrow.
+
+        Not :attr:`like`: where a pattern has one ``%`` only, at an end, ``match_like`` of pyarrow 26 takes ``\\`` for two characters.
+        """
+        return rf"\A(?s:{'.*'.join(map(_literal, self.text.split('*')))})\z"
+
+    @property
     def order(self) -> tuple[Any, ...]:
         """What tells which of two comes first."""
         return self.is_pattern, -len(self.text.replace("*", "")), self.name
@@ -42,6 +50,11 @@ class EntityMatch:
     def to_json(self) -> Any:
         """Return the text of a pattern, or ``{"equals": text}``."""
         return self.text if self.is_pattern else {"equals": self.text}
+
+
+def _literal(text: str) -> str:
+    """Return text as RE2 takes it to the letter: a backslash before NUL, which is ASCII too, would not do."""
+    return "".join(each if each.isalnum() or not each.isascii() else f"\\x{{{ord(each):x}}}" for each in text)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ whose row has its keys only, what it was before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ddb_export.domain.entities import Entities, EntityColumns, EntityMatch
@@ -47,43 +47,43 @@ class EntityViews:
         table = self.of_table
         for match in self.entities.ordered:
             if table.snapshots and self.column in table.snapshots.columns:
-                query = self._of(
-                    table.snapshots, SNAPSHOT_COLUMNS, match, ("export_time",), self._is(match, quoted(self.column))
-                )
-                found.append(table.view(f"{match.name}_snapshots", query))
+                own, columns = self._shown(match, table.snapshots, SNAPSHOT_COLUMNS)
+                condition = self._is(match, quoted(self.column))
+                query = self._of(table.snapshots, [*own, *columns, "export_time"], condition)
+                found.append(table.view(f"{match.name}_snapshots", query, columns))
             if table.changes and self.column in table.changes.columns:
-                query = self._of(table.changes, CHANGES_COLUMNS, match, ("dt", "export_window"), self._changed(match))
-                found.append(table.view(f"{match.name}_changes", query))
+                own, columns = self._shown(match, table.changes, CHANGES_COLUMNS)
+                query = self._of(table.changes, [*own, *columns, "dt", "export_window"], self._changed(match))
+                found.append(table.view(f"{match.name}_changes", query, columns))
             if state := table.latest_query(latest):
-                shown = ["_written_at", "_table_id", "_overflow", *self._columns(match, table.attribute_columns)]
+                columns = self._columns(match, table.attribute_columns)
+                shown = ["_written_at", "_table_id", "_overflow", *columns]
                 found.append(
                     table.view(
                         match.name,
                         f"SELECT {_names(shown)} FROM (\n{state}\n) WHERE {self._is(match, quoted(self.column))}",  # noqa: S608  # quoted
+                        columns,
                     )
                 )
         return found
 
-    def _of(
-        self,
-        table: CatalogTable,
-        own: Sequence[tuple[str, str]],
-        match: EntityMatch,
-        partition_keys: Sequence[str],
-        condition: str,
-    ) -> str:
+    def _shown(
+        self, match: EntityMatch, table: CatalogTable, own: Sequence[tuple[str, str]]
+    ) -> tuple[list[str], Mapping[str, str]]:
+        """Return what every row of a table has, and the entity's attributes' columns with their types."""
         names = [name for name, _ in own]
-        columns = self._columns(match, [name for name in table.columns if name not in names])
-        shown = _names([*names, *columns, *partition_keys])
-        source = f"{quoted(self.of_table.database)}.{quoted(table.name)}"
-        return f"SELECT {shown} FROM {source}\nWHERE ({condition}) AND {PLACE_OF_MARK} <> ''"  # noqa: S608  # quoted
+        return names, self._columns(match, {name: of for name, of in table.columns.items() if name not in names})
 
-    def _columns(self, match: EntityMatch, columns: Iterable[str]) -> list[str]:
+    def _of(self, table: CatalogTable, shown: Sequence[str], condition: str) -> str:
+        source = f"{quoted(self.of_table.database)}.{quoted(table.name)}"
+        return f"SELECT {_names(shown)} FROM {source}\nWHERE ({condition}) AND {PLACE_OF_MARK} <> ''"  # noqa: S608  # quoted
+
+    def _columns(self, match: EntityMatch, columns: Mapping[str, str]) -> Mapping[str, str]:
         """Return the entity's of these columns; all of them while it is not known of all partitions."""
         if not self.known.whole:
-            return list(columns)
+            return columns
         wanted = {*self.known.columns.get(match.name, ()), *(key.column for key in self.of_table.keys), self.column}
-        return [name for name in columns if name in wanted]
+        return {name: of for name, of in columns.items() if name in wanted}
 
     def _changed(self, match: EntityMatch) -> str:
         condition = self._is(match, quoted(self.column))

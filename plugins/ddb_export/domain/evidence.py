@@ -21,6 +21,18 @@ LEDGER_FORMAT = 1
 """Version of the ledger's form. A ledger of a newer form is refused, never guessed at."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredTable:
+    """Which DynamoDB table a configuration means, as far as it says so.
+
+    :param table: name or ARN. :param region: its region, :param account: its account; None where nothing says them.
+    """
+
+    table: str
+    region: str | None = None
+    account: str | None = None
+
+
 class ClaimKind(StrEnum):
     """What a claim is for."""
 
@@ -56,6 +68,16 @@ class Owner:
                 f"it belongs to {self.table_arn}, not to {table_arn}",
                 "give this table a name or prefix of its own in the configuration",
             )
+
+    def require_declared(self, declared: DeclaredTable) -> None:
+        """Refuse another table's ledger, as far as a configuration says which table it means.
+
+        :raises OwnershipError: it is another's, or a newer version of this package wrote it.
+        """
+        _, partition, _, region, account, _ = self.table_arn.split(":", 5)
+        place = f"{declared.region or region}:{declared.account or account}"
+        named = f"arn:{partition}:dynamodb:{place}:table/{declared.table}"
+        self.require(declared.table if declared.table.startswith("arn:") else named)
 
     def require_known_format(self) -> None:
         """Refuse a ledger that a newer version of this package wrote.

@@ -142,6 +142,15 @@ class Chain:
                 head = stretch.end
         return head
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether anything but its base was claimed on the current chain, or windows of an earlier one lie behind its base."""
+        base = self.base_claim
+        if base is None or base.request.export_time is None:
+            return False
+        on_chain = any(claim.chain == base.chain and claim.kind is not ClaimKind.BASE for claim in self.claims)
+        return on_chain or any(covered.end > base.request.export_time for covered in self.covered)
+
     @cached_property
     def covered(self) -> tuple[Stretch, ...]:
         """What claimed windows of the current table cover, joined, in order of time."""
@@ -294,23 +303,38 @@ class Chain:
         The next attempt at its base may have another filter while nothing else was claimed on it: DynamoDB refuses a filter
         only when it is asked.
 
-        :raises PlanError: it would.
+        :raises PlanError: it would. :raises ClaimConflictError: windows under another filter lie behind a new base.
         """
         base = self.base_claim
         if base is None or base.table_id != table_id or base.request.export_filter == request.export_filter:
             return
         if kind is ClaimKind.BASE:
             is_next_attempt = subject_of(export_name(request, 1)) == base.subject
-            on_chain = [
-                claim for claim in self.claims if claim.chain == base.chain and claim.kind is not ClaimKind.BASE
-            ]
-            if not is_next_attempt or not on_chain:
+            if not is_next_attempt:
+                self._refuse_before_other_filter(base, request)
                 return
+            if not self.is_followed:
+                return
+        restore = "restore the filter, or" if self.base else "restore the filter, or, if DynamoDB refuses that one,"
         raise PlanError(
             f"{kind} {request.window or iso(request.export_time or base.claimed_at)} of {request.table_arn}",
             f"its filter is {words_of(request.export_filter)}, the chain began with {words_of(base.request.export_filter)}",
-            "restore the filter, or trigger the DAG by hand with new_base: true to begin a new chain with a full export",
+            f"{restore} trigger the DAG by hand with new_base: true to begin a new chain with a full export",
         )
+
+    def _refuse_before_other_filter(self, base: Claim, request: ExportRequest) -> None:
+        """Refuse a base that windows under another filter would follow: they count for whatever chain they lie behind the base of.
+
+        :raises ClaimConflictError: they would; planned again, the base comes behind them.
+        """
+        moment = request.export_time or base.claimed_at
+        reached = max([base.request.export_time or base.claimed_at, *(each.end for each in self.covered)])
+        if moment < reached or moment == base.request.export_time:
+            raise ClaimConflictError(
+                f"base {iso(moment)} of {request.table_arn}",
+                f"exports under another filter ({words_of(base.request.export_filter)}) reach to {iso(reached)}",
+                "plan again: the base comes behind them",
+            )
 
     def _settled_attempts(self, subject: str) -> list[int]:
         if subject.startswith("full-"):

@@ -61,6 +61,7 @@ def plan(
     *,
     lost: frozenset[str] = frozenset(),
     ended: frozenset[str] = frozenset(),
+    base_began: bool = True,
 ) -> Plan:
     """Decide what a run does.
 
@@ -71,12 +72,13 @@ def plan(
     :param boundaries: the schedule's boundaries.
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
     :param ended: subjects of claims whose export is COMPLETED and yet not verified; only ``re_export`` asks.
+    :param base_began: False where the base that is claimed has no export that runs or is COMPLETED; only filtered chains ask.
     :raises PointInTimeRecoveryError: recovery is off, or no longer reaches what has to be exported.
     :raises TableIdentityError: the table was made again since the chain began.
     :raises PlanError: what the run asks cannot be planned.
     """
     _require_one_wish(request)
-    made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended))
+    made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended, base_began))
     if request.export_filter is None:
         return made
     return replace(made, notes=(*made.notes, f"filtered: {request.export_filter}; {NO_REPLICA}"))
@@ -101,6 +103,8 @@ def _on_chain(rules: Rules, claim: Claim) -> Plan:
     :param claim: its base.
     """
     request = rules.request
+    if not rules.base_began:
+        return _base_alone(rules, claim, "no export of its base began yet, so perhaps DynamoDB refuses the filter")
     if request.kind is RunKind.BACKFILL:
         return _backfill(rules, claim)
     if request.wanted:
@@ -189,16 +193,32 @@ def _other_table(rules: Rules, claim: Claim) -> Plan:
 def _other_filter(rules: Rules, claim: Claim) -> Plan:
     """Decide where the configuration has another filter than the chain: a window holds other items than its base would."""
     now, then = words_of(rules.request.export_filter), words_of(claim.request.export_filter)
-    if claim.subject not in rules.chain.verified_subjects:
+    is_verified = claim.subject in rules.chain.verified_subjects
+    if not is_verified and (rules.base_began or not rules.chain.is_followed):
         # Perhaps DynamoDB refused the filter, and it was corrected since: then the base's next attempt takes the new one.
-        note = f"the filter was changed ({then} before) while the base is not verified: this run brings the base alone to an end"
-        return Plan(rules.pending(claim), (), _base_time(claim), notes=(note,))
+        return _base_alone(rules, claim, f"the filter was changed ({then} before) while the base is not verified")
     if _may_begin_again(rules.request):
         return _first_base(rules, f"the filter was changed ({then} before), and on_chain_end is new_base")
     raise PlanError(
         rules.identity.table_arn,
         f"its configuration now has {now}, the chain began with {then}: an export under another filter cannot follow on it",
-        f"restore the filter, or {NEW_BASE_REMEDY}",
+        f"restore the filter, or{'' if is_verified else ', if DynamoDB refuses that one,'} {NEW_BASE_REMEDY}",
+    )
+
+
+def _base_alone(rules: Rules, claim: Claim, why: str) -> Plan:
+    """Plan the base that is claimed, and nothing that would follow on it: while nothing does, its filter can be corrected.
+
+    :raises PlanError: the run asks for a part of the chain.
+    """
+    if _asks_for_part(rules.request):
+        raise PlanError(
+            f"{rules.request.kind} run",
+            f"{why}, and nothing can follow on the base {iso(_base_time(claim))} before it is verified",
+            "let a scheduled run bring the base to an end, then start this again",
+        )
+    return Plan(
+        rules.pending(claim), (), _base_time(claim), notes=(f"{why}: this run brings the base alone to an end",)
     )
 
 
@@ -215,8 +235,11 @@ def _lost_base(rules: Rules, claim: Claim) -> Plan:
 
 def _may_begin_again(request: PlanRequest) -> bool:
     """Tell whether a run may begin a new chain unasked: one that asks for a part only may not."""
-    asks_for_part = request.kind is RunKind.BACKFILL or request.wanted or request.full_export
-    return request.on_chain_end is ChainEnd.NEW_BASE and not asks_for_part
+    return request.on_chain_end is ChainEnd.NEW_BASE and not _asks_for_part(request)
+
+
+def _asks_for_part(request: PlanRequest) -> bool:
+    return request.kind is RunKind.BACKFILL or request.wanted is not None or request.full_export
 
 
 def _catch_up(rules: Rules, base: PlannedExport | None, base_time: datetime, notes: tuple[str, ...] = ()) -> Plan:

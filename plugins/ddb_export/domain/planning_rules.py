@@ -57,6 +57,7 @@ class Rules:
     :param boundaries: the schedule's boundaries.
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
     :param ended: subjects of claims whose export is COMPLETED and yet not verified.
+    :param base_began: False where the base that is claimed has no export that runs or is COMPLETED.
     """
 
     chain: Chain
@@ -66,6 +67,7 @@ class Rules:
     boundaries: Boundaries
     lost: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
+    base_began: bool = True
 
     def until(self) -> datetime:
         """Return the moment up to which a run that catches up answers.

@@ -27,6 +27,7 @@ from ddb_export.domain.policy_documents import (
 __all__ = ["Grant", "PolicySubject", "Variant", "bucket_policy", "grants", "key_policy", "role_policy"]
 
 _EXPORTING = frozenset({Variant.RUNS, Variant.NO_DATA})
+_HOLDING_ITEMS = ("snapshots", "changes", "quarantine", "archive")
 _READING = frozenset({Variant.RUNS, Variant.REPLAY})
 
 
@@ -119,8 +120,8 @@ def _lake(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
         yield Grant(
             "NeverReadData",
             ("s3:GetObject", "s3:GetObjectVersion"),
-            subject.lake("raw/*/data/*"),
-            "whatever else the role is allowed, it cannot read what was exported",
+            subject.lake("raw/*/data/*", *(f"{folder}/*" for folder in _HOLDING_ITEMS)),
+            "whatever else the role is allowed, it cannot read what was exported, nor what was made of it",
             "IAM, Policy evaluation logic: an explicit deny wins",
             denies=True,
         )

@@ -2,7 +2,8 @@
 
 Raw exports are what everything else is made of, so the rule is narrow: data files may go only where the ledger proves that all they hold
 is published, where readers no longer look at the files themselves, where nothing is under way that needs them, and where the published
-files are whole and hold every record exactly (nothing dropped, hashed or in quarantine). The base of the live chain always stays. The
+files are whole and hold every record exactly (nothing dropped, hashed or in quarantine). Of an export that was exported again the same
+is asked of what took its place, which must have asked for the same view and filter. The base of the live chain always stays. The
 manifests, some kilobytes, stay for good: with the published files they are enough to write a lost ledger again.
 
 What is lost with the data files is making the published files again from them: other column types (a widening), another contract, another
@@ -148,7 +149,8 @@ class Verdict:
 
 
 NotRebuildable = Callable[[VerifiedEntry], str | None]
-"""Says why what was published of an export does not stand for its raw data; None if it does. Asked for candidates only."""
+"""Says why what was published of an export does not stand for its raw data; None if it does. Asked for candidates only, or for what took
+their place."""
 
 
 def judge(
@@ -161,6 +163,17 @@ def judge(
     judges = {entry.table_id: _Judge.of(facts, entry.table_id) for entry in facts.chain.verified.values()}
     entries = sorted(facts.chain.verified.values(), key=lambda entry: entry.export)
     return tuple(judges[entry.table_id].verdict(entry, retention, now, not_rebuildable) for entry in entries)
+
+
+def judge_one(
+    facts: RetentionFacts, export: str, retention: Retention, now: datetime, not_rebuildable: NotRebuildable
+) -> Verdict:
+    """Judge one verified export, as :func:`judge` does.
+
+    :param export: name of the attempt.
+    """
+    entry = facts.chain.verified[export]
+    return _Judge.of(facts, entry.table_id).verdict(entry, retention, now, not_rebuildable)
 
 
 @dataclass(frozen=True)
@@ -193,10 +206,10 @@ class _Judge:
             return Verdict(entry, Fate.DELETE, f"its removal began on {iso(removal.removed_at)} and has not ended")
         age = now - entry.verified_at
         stays = self._kept_by_time(age, retention) or self._needed(entry)
-        successors = tuple(each.export for each in self._successors(entry))
-        if stays is None and not successors:
-            stays = not_rebuildable(entry)
         if stays is None:
+            stays = self._only_in_raw(entry, not_rebuildable)
+        if stays is None:
+            successors = tuple(each.export for each in self._successors(entry))
             return Verdict(entry, Fate.DELETE, self._free(entry, successors), successors=successors)
         return self._kept(entry, age, retention, stays)
 
@@ -241,6 +254,24 @@ class _Judge:
             if missing:
                 return f"{' and '.join(missing)} of {each.export} {'is' if len(missing) == 1 else 'are'} not published"
         return None
+
+    def _only_in_raw(self, entry: VerifiedEntry, not_rebuildable: NotRebuildable) -> str | None:
+        """Say why nothing else holds what the data files hold, None if something does."""
+        successors = self._successors(entry)
+        if not successors:
+            return not_rebuildable(entry)
+        asked = self._asked_for(entry.export)
+        for each in successors:
+            if asked is None or self._asked_for(each.export) != asked:
+                return f"{each.export}, which took its place, has another view or filter: raw alone has the rest"
+            if reason := not_rebuildable(each):
+                return f"{each.export} took its place, and {reason}"
+        return None
+
+    def _asked_for(self, export: str) -> tuple[object, object] | None:
+        """Return what of the table an attempt was to hold: view and filter of its claim; None if there is no claim."""
+        claimed = next((claim for claim in self.chain.claims if claim.export == export), None)
+        return (claimed.request.view, claimed.request.export_filter) if claimed else None
 
     def _used(self, entry: VerifiedEntry) -> str | None:
         if (RAW, entry.export) in self.shown or RAW in self.facts.outputs:

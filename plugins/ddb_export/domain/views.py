@@ -2,13 +2,16 @@
 
 Every statement carries the mark :data:`MARK` and a digest of itself as a text that is never empty: Athena stores a view's query in its
 own format and drops comments, so that a literal is the one thing by which a view can be known again as ours, and as unchanged.
+
+The digest is also of the types of the attributes' columns: Athena stores with a view which types its query gave when it was written, and
+refuses the view (``VIEW_IS_STALE``) once the query gives others, which a widening brings about without another word in the query.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ddb_export.domain.athena_types import athena_type
@@ -88,7 +91,8 @@ class HelperViews:
 
     :param database: Glue database of tables and views. :param name: what their names begin with.
     :param keys: the key attributes: one or two. :param snapshots: the table of full exports, None if there is none.
-    :param changes: that of changes.
+    :param changes: that of changes. :param schema_types: column → Glue type by the newest schema document, read after the tables: what is
+        shown of a column that the two tables have with two types. It is the wider one of them; the catalog may be in the middle of a widening.
     """
 
     database: str
@@ -96,6 +100,7 @@ class HelperViews:
     keys: Sequence[KeyColumn]
     snapshots: CatalogTable | None
     changes: CatalogTable | None
+    schema_types: Mapping[str, str] = field(default_factory=dict)
 
     def views(self, latest: LatestState | None) -> list[View]:
         """Return the views that these tables allow.
@@ -103,14 +108,21 @@ class HelperViews:
         :param latest: what the latest state is made from; None where it cannot be told yet.
         """
         query = self.latest_query(latest)
-        found = [self.view("latest", query)] if query else []
+        types = self.attribute_columns
+        found = [self.view("latest", query, types)] if query else []
         if self.snapshots or self.changes:
-            found += [self.view("history", self._history()), self.view("overflow", self._overflow())]
+            of_keys = {key.column: types[key.column] for key in self.keys}
+            found += [self.view("history", self._history(), types), self.view("overflow", self._overflow(), of_keys)]
         return found
 
-    def view(self, suffix: str, query: str) -> View:
-        """Return a view of the table. :param suffix: what follows the table's name in its own. :param query: with the place of the mark."""
-        digest = hashlib.sha256(query.encode()).hexdigest()[:16]
+    def view(self, suffix: str, query: str, types: Mapping[str, str]) -> View:
+        """Return a view of the table.
+
+        :param suffix: what follows the table's name in its own. :param query: with the place of the mark.
+        :param types: the attributes' columns that it shows → their types.
+        """
+        shown = "\n".join([query, *(f"{quoted(name)} {of_type}" for name, of_type in types.items())])
+        digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
         return View(
             self.database, f"{self.name}_{suffix}", query.replace(PLACE_OF_MARK, literal(MARK + digest)), digest
         )
@@ -123,12 +135,18 @@ class HelperViews:
 
     @property
     def attribute_columns(self) -> dict[str, str]:
-        """Name → Athena type of the attributes' columns of either table, in the order of their publication."""
+        """Name → Athena type of the attributes' columns of either table, in the order of their publication.
+
+        Where the tables differ, the type is the schema document's: to cast to the one that a table has may be to cast to the narrower.
+        """
         found: dict[str, str] = {}
         for table in (self.changes, self.snapshots):
             for name, glue_type in (table.columns if table else {}).items():
-                if name not in _OWN:
-                    found.setdefault(name, athena_type(glue_type))
+                if name in _OWN:
+                    continue
+                of_table = athena_type(glue_type)
+                if found.setdefault(name, of_table) != of_table and name in self.schema_types:
+                    found[name] = athena_type(self.schema_types[name])
         return found
 
     def _free(self, name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 CALLS_PER_SECOND = 4.6
-"""DescribeExport calls that one poller makes at most in a second."""
+"""DescribeExport calls that a triggerer makes at most in a second in one account and region."""
 
 LONGEST_PAUSE = 50.0
 """Seconds between two questions after one export at most, so that its end is noticed within 60 s."""

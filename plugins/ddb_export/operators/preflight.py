@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.config.contract import ContractConfiguration
 from ddb_export.domain.layout import glue_name
 from ddb_export.exceptions import PreflightError
 from ddb_export.operators.base import LakeOperator
@@ -24,13 +25,23 @@ class PreflightOperator(LakeOperator):
     :param database: Glue database of the tables.
     :param schedule: cron expression of the runs; None for a table that runs by hand.
     :param timezone: IANA time zone of the cron expression.
-    :param outputs: typed outputs that are published.
+    :param outputs: outputs that are published, ``raw`` among them, as in YAML.
+    :param views: whether helper views are kept. :param contract: what is fixed about the columns, as in YAML: its entities have views too.
+    :param partition_index: whether Glue tables get an index of their partitions.
     :param kms_key: KMS key of the exported files.
     :param workgroup: Athena workgroup that checks what was published.
+    :param output_location: ``s3://`` folder of Athena's results; empty for ``athena-results/`` below the table's folder.
     :param windows_at_once: windows of one run that are exported side by side.
     """
 
-    template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "database", "kms_key", "workgroup")
+    template_fields: Sequence[str] = (
+        *LakeOperator.template_fields,
+        "table",
+        "database",
+        "kms_key",
+        "workgroup",
+        "output_location",
+    )
     ui_color = "#dbe9f6"
 
     def __init__(
@@ -42,7 +53,11 @@ class PreflightOperator(LakeOperator):
         timezone: str = "UTC",
         outputs: Sequence[str] = ("snapshots", "changes"),
         kms_key: str | None = None,
+        views: bool = False,
+        contract: Mapping[str, Any] | None = None,
+        partition_index: bool = False,
         workgroup: str = "primary",
+        output_location: str = "",
         windows_at_once: int = 4,
         **kwargs: Any,
     ) -> None:
@@ -53,7 +68,11 @@ class PreflightOperator(LakeOperator):
         self.timezone = timezone
         self.outputs = tuple(outputs)
         self.kms_key = kms_key
+        self.views = views
+        self.contract = dict(contract or {})
+        self.partition_index = partition_index
         self.workgroup = workgroup
+        self.output_location = output_location
         self.windows_at_once = windows_at_once
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -64,7 +83,7 @@ class PreflightOperator(LakeOperator):
         from ddb_export.domain.doctor import Level
         from ddb_export.pipeline.doctor import Doctor
 
-        findings = Doctor(self.hook.client, self._declared).examine()
+        findings = Doctor(self.hook.client, self.declared).examine()
         say = {Level.OK: self.log.info, Level.WARN: self.log.warning, Level.FAIL: self.log.error}
         for finding in findings:
             remedy = f". Remedy: {finding.remedy}" if finding.remedy else ""
@@ -76,20 +95,29 @@ class PreflightOperator(LakeOperator):
         return [finding.to_json() for finding in findings]
 
     @property
-    def _declared(self) -> Declared:
+    def declared(self) -> Declared:
+        """What is examined.
+
+        :raises ConfigurationError: the contract cannot be used.
+        """
         from ddb_export.domain.doctor import Declared
 
-        return Declared(
+        return Declared.of(
+            glue_name=glue_name(self.lake_name),
+            outputs=self.outputs,
+            views=self.views,
+            entity_views=ContractConfiguration.declare(self.contract).entity_views,
             name=self.lake_name,
             table=self.table,
             bucket=self.bucket,
             folder=self.lake.root,
             database=self.database,
-            typed_tables={output: f"{glue_name(self.lake_name)}_{output}" for output in self.outputs},
+            partition_index=self.partition_index,
             bucket_owner=self.bucket_owner,
             kms_key=self.kms_key,
             schedule=self.schedule,
             timezone=self.timezone,
             workgroup=self.workgroup,
+            athena_output=self.output_location,
             windows_at_once=self.windows_at_once,
         )

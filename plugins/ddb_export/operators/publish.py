@@ -16,7 +16,7 @@ from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.pipeline.catalog import PARTITION_KEYS
 from ddb_export.pipeline.entities import columns_of_entities
 from ddb_export.pipeline.file_groups import FileGroup
-from ddb_export.pipeline.redactions import begin_publishing
+from ddb_export.pipeline.redactions import begin_publishing, end_publishing
 from ddb_export.pipeline.widening import TableWidening
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class PublishExportsOperator(ContractedOperator):
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
+        if published:
+            end_publishing(self.work)
         if self.partition_index:
             self._index({(done["output"], done["glue_table"]) for done in published})
         if len(kept_back) > 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ddb_export.aws.glue import GlueColumn, GluePartition, GlueTable
 from ddb_export.domain.export import ExportType
-from ddb_export.domain.export_filter import NO_REPLICA
+from ddb_export.domain.export_filter import NO_REPLICA, words_of
 from ddb_export.domain.layout import Lake, glue_name
 from ddb_export.domain.schema import SchemaDocument, glue_columns
 
@@ -59,13 +59,14 @@ FILTER_PARAMETER = "ddb_export.filter"
 """Parameter of tables and partitions that says what of the DynamoDB table they hold."""
 
 
-def filter_parameters(chain: Chain, entry: VerifiedEntry) -> dict[str, str]:
-    """Return what a table or partition says of the filter that an export was made with.
+def filter_parameters(chain: Chain) -> dict[str, str]:
+    """Return what a table says of its filter: that of the current chain, whichever export was published last.
 
     Nothing where none of the lake's chains ever had one; after a filter was taken away, that there is none now.
     """
-    if entry.export_filter:
-        return {FILTER_PARAMETER: f"{entry.export_filter}; {NO_REPLICA}"}
+    export_filter = chain.base_claim.request.export_filter if chain.base_claim else None
+    if export_filter:
+        return {FILTER_PARAMETER: f"{words_of(export_filter)}; {NO_REPLICA}"}
     return {FILTER_PARAMETER: "no filter"} if any(claim.request.export_filter for claim in chain.claims) else {}
 
 

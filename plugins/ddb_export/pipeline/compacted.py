@@ -17,11 +17,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.errors import ObjectMissingError, PreconditionFailedError
+from ddb_export.aws.glue import GluePartition
 from ddb_export.aws.glue_partitions import Move, move_partitions, read_partitions
 from ddb_export.domain.compaction import Compaction, DataFile, Merge
 from ddb_export.domain.layout import LIVE, part_name
 from ddb_export.exceptions import ConversionError
-from ddb_export.pipeline.catalog import partition_values
+from ddb_export.pipeline.catalog import glue_table, partition_values
 from ddb_export.pipeline.conversion import PARQUET
 
 if TYPE_CHECKING:
@@ -207,6 +208,41 @@ def _show(ledger: Ledger, compaction: Compaction, files: Sequence[DataFile], now
         except PreconditionFailedError:
             continue  # others published it at the same moment; what they show is looked at
     return ledger.record_published(compaction.evidence(files, _location(ledger, compaction), now))
+
+
+def point_at(ledger: Ledger, glue: GlueGateway, entry: PublishedEntry) -> None:
+    """Make a partition in Glue point at what was published.
+
+    :param entry: the evidence of it, which is the newest of its partition.
+    """
+    table = glue_table(ledger.lake, ledger.read_schema(), entry.output, entry.glue_table.split(".", 1)[0])
+    said = {"ddb_export.export": entry.export, "ddb_export.generation": entry.generation}
+    if entry.made_from:
+        said[MADE_FROM] = entry.made_from
+    glue.upsert_partitions(
+        table, [GluePartition(partition_values(entry.partition), entry.location, table.columns, said)]
+    )
+
+
+def keep_published(ledger: Ledger, glue: GlueGateway, entry: PublishedEntry) -> None:
+    """Make Glue point at the newest generation of an export again, if a compaction of an older one was switched meanwhile.
+
+    To be called after the evidence is written: a compaction looks for evidence after its switch, so that whoever of the two comes second
+    sees the other. A partition that was taken out of the catalog stays out.
+
+    :param entry: what was published just now.
+    """
+    newest = ledger.published_entry(entry.output, entry.export) or entry
+    database, table = newest.glue_table.split(".", 1)
+    found = read_partitions(glue, database, table, [partition_values(newest.partition)])
+    for partition in found.values():
+        said = partition.get("Parameters", {})
+        # Another attempt's files are the matter of whoever published that one.
+        same_export = said.get("ddb_export.export") == newest.export
+        same_rows = said.get(MADE_FROM) == (newest.made_from or newest.generation)
+        if same_export and partition["StorageDescriptor"]["Location"] != newest.location and not same_rows:
+            log.info("%s: an older generation was compacted meanwhile; readers get the newest", newest.partition)
+            point_at(ledger, glue, newest)
 
 
 def keep_compacted(ledger: Ledger, glue: GlueGateway, entry: PublishedEntry, now: datetime) -> PublishedEntry:

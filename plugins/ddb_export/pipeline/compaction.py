@@ -12,7 +12,8 @@ Nothing is begun in the ledger, so nothing can be left open: names follow from w
 finds what is done and goes on. Two at once write the same bytes. The older files stay, for queries that are running.
 
 **Runs that go on meanwhile.** Right before the switch it is looked whether a partition still shows what was merged, and after it whether others
-published something newer: then readers are sent there. While a widening is under way nothing is compacted, since it rewrites the
+published something newer: then readers are sent there; who publishes looks once more too, after its evidence
+(:func:`~ddb_export.pipeline.compacted.keep_published`). While a widening is under way nothing is compacted, since it rewrites the
 same partitions. Publishing an export again ends with its compacted files (:func:`~ddb_export.pipeline.compacted.keep_compacted`); publishing it with
 other columns, a later attempt or a widening shows files that are not compacted.
 """
@@ -20,20 +21,19 @@ other columns, a later attempt or a widening shows files that are not compacted.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ddb_export.aws.glue import GluePartition
 from ddb_export.domain.compaction import TARGET_FILE_BYTES, Compaction, DataFile, may_be_compacted
+from ddb_export.domain.evidence import subject_of
 from ddb_export.domain.layout import LIVE
 from ddb_export.domain.shown import shown_entries
 from ddb_export.exceptions import DdbExportError, PlanError
-from ddb_export.pipeline.catalog import glue_table, partition_values
-from ddb_export.pipeline.compacted import has_converted_files, make_files, read_live, switch
+from ddb_export.pipeline.compacted import has_converted_files, make_files, point_at, read_live, switch
 from ddb_export.pipeline.widening import OUTPUTS, TableWidening
 
 if TYPE_CHECKING:
@@ -178,23 +178,25 @@ class TableCompaction:
             if compaction.entry.export in verified and self._is_shown(compaction)
         ]
         entries = switch(self._ledger, self._glue, present, now)
-        return [entry for entry in entries if not self._send_on(entry)]
+        verified_by_now = self._ledger.verified_of(self._ledger.read(), exports) if entries else []
+        attempts = {entry.subject: entry.export for entry in verified_by_now}
+        return [entry for entry in entries if not self._send_on(entry, attempts)]
 
     def _is_shown(self, compaction: Compaction) -> bool:
         entry = self._ledger.published_entry(compaction.entry.output, compaction.entry.export)
         return entry is not None and entry.generation in (compaction.entry.generation, compaction.name)
 
-    def _send_on(self, entry: PublishedEntry) -> bool:
-        """Send readers on to what others published at the very moment of the switch; tell whether there is something."""
-        newest = self._ledger.published_entry(entry.output, entry.export)
+    def _send_on(self, entry: PublishedEntry, attempts: Mapping[str, str]) -> bool:
+        """Send readers on to what others published at the very moment of the switch; tell whether there is something.
+
+        :param attempts: subject → the attempt at it that is verified by now.
+        """
+        export = attempts.get(subject_of(entry.export), entry.export)
+        newest = self._ledger.published_entry(entry.output, export)
         if newest is None or newest.order <= entry.order:
             return False
         log.info("%s: %s was published meanwhile; readers get that", entry.partition, newest.generation)
-        database = newest.glue_table.split(".", 1)[0]
-        table = glue_table(self._ledger.lake, self._ledger.read_schema(), newest.output, database)
-        said = {"ddb_export.export": newest.export, "ddb_export.generation": newest.generation}
-        partition = GluePartition(partition_values(newest.partition), newest.location, table.columns, said)
-        self._glue.upsert_partitions(table, [partition])
+        point_at(self._ledger, self._glue, newest)
         return True
 
 

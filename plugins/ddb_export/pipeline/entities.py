@@ -28,24 +28,28 @@ def columns_of_entities(ledger: Ledger, entities: Entities, published: Iterable[
     :param published: what was published just now, if anything.
     """
     new = known_columns(entities, [entry.entities for entry in published])
-    return _change(ledger, entities, lambda known: EntityColumns.merge_all((known, new)))
+
+    def with_new(noted: EntityColumns | None) -> EntityColumns:
+        known = _from_evidence(ledger, entities) if noted is None else noted
+        return EntityColumns.merge_all((known, new))
+
+    return _change(ledger, entities, with_new)
 
 
-def end_rewriting(ledger: Ledger, entities: Entities, shown: Iterable[PublishedEntry]) -> None:
-    """Note what is known after a rewriting; what no reader sees any more is forgotten.
-
-    :param shown: what readers see now.
-    """
-    present = known_columns(entities, [entry.entities for entry in shown])
-    _change(ledger, entities, lambda _known: present)
+def end_rewriting(ledger: Ledger, entities: Entities) -> None:
+    """Note what is known after a rewriting; what no reader sees any more is forgotten."""
+    # The evidence is read after the note: who publishes in between adds to the note afterwards, or changes it under this hand.
+    _change(ledger, entities, lambda _noted: _from_evidence(ledger, entities))
 
 
-def _change(ledger: Ledger, entities: Entities, change: Callable[[EntityColumns], EntityColumns]) -> EntityColumns:
+def _change(
+    ledger: Ledger, entities: Entities, change: Callable[[EntityColumns | None], EntityColumns]
+) -> EntityColumns:
     documents = LedgerDocuments(ledger.store, ledger.lake.ledger)
     for _ in range(_TRIES):
         document, etag = documents.read_with_etag(_NOTE)
         noted = _parse(document, entities)
-        changed = change(_from_evidence(ledger, entities) if noted is None else noted)
+        changed = change(noted)
         if noted == changed or documents.replace(_NOTE, _written(entities, changed), etag):
             return changed
     raise LedgerError(documents.uri(_NOTE), f"others changed it {_TRIES} times meanwhile", "clear this task")

@@ -32,22 +32,42 @@ if TYPE_CHECKING:
 OUTPUTS = ("snapshots", "changes")
 
 _READERS = 16
+_GENERATIONS_AT_ONCE = 25
 
 
 @dataclass(frozen=True, slots=True)
 class OlderGeneration:
     """A generation that readers were shown once.
 
-    :param partition: its partition's path below the table's folder. :param export: name of the attempt that it was made from.
-    :param replaced_at: when another took its place. :param keys: its objects, those in quarantine included. :param size: their bytes.
+    :param glue_table: ``database.table`` in which its partition was shown. :param partition: its partition's path below the table's folder.
+    :param export: name of the attempt that it was made from. :param replaced_at: when another took its place.
+    :param keys: its objects, those in quarantine included. :param size: their bytes.
     """
 
+    glue_table: str
     partition: str
     generation: str
     export: str
     replaced_at: datetime
     keys: tuple[str, ...]
     size: int
+
+    @property
+    def folder(self) -> str:
+        """Its folder below the table's folder, with a final slash."""
+        return f"{self.partition}/{self.generation}/"
+
+
+@dataclass(frozen=True, slots=True)
+class OlderFound:
+    """What is older.
+
+    :param generations: those that nobody is shown and that have files still, in order of partitions.
+    :param pointed_at: folders of those that Glue or ``_live.json`` points at nevertheless, below the table's folder.
+    """
+
+    generations: tuple[OlderGeneration, ...]
+    pointed_at: tuple[str, ...]
 
 
 class OlderGenerations:
@@ -61,8 +81,8 @@ class OlderGenerations:
         self._store = store
         self._glue = glue
 
-    def find(self, now: datetime, rest: timedelta) -> list[OlderGeneration]:
-        """Return those that have files still, in order of partitions.
+    def find(self, now: datetime, rest: timedelta) -> OlderFound:
+        """Say which there are.
 
         :param now: the present, UTC. :param rest: how long another must have stood in its place: queries that began before read on.
         :raises PublishError: what a partition points at cannot be told.
@@ -75,26 +95,37 @@ class OlderGenerations:
             older.pop(entry.location, None)
         replaced = {location: _replaced_at(chain, entries, shown, entry) for location, entry in older.items()}
         rested = [older[location] for location, since in replaced.items() if since and now - since >= rest]
-        pointed_at = self._pointed_at(rested)
-        left = sorted(
-            (entry for entry in rested if entry.location not in pointed_at),
-            key=lambda entry: (entry.partition, entry.published_at),
-        )
+        pointed_at = self._pointed_at((entry.glue_table, entry.partition) for entry in rested)
+        rested.sort(key=lambda entry: (entry.partition, entry.published_at))
+        left = [entry for entry in rested if entry.location not in pointed_at]
         with ThreadPoolExecutor(_READERS) as readers:
             merged = {entry.made_from for entry in shown}
             found = list(readers.map(lambda entry: self._files(entry, replaced[entry.location] or now, merged), left))
-        return [each for each in found if each.keys]
+        return OlderFound(
+            tuple(each for each in found if each.keys),
+            tuple(f"{entry.partition}/{entry.generation}/" for entry in rested if entry.location in pointed_at),
+        )
 
-    def delete(self, generations: Sequence[OlderGeneration], step: Callable[[int, int], None]) -> None:
-        """Delete their files; whatever is interrupted is done again.
+    def delete(self, generations: Sequence[OlderGeneration], step: Callable[[int, int], None]) -> list[OlderGeneration]:
+        """Delete their files, as far as nobody is shown them still; whatever is interrupted is done again.
 
         :param step: told how many generations are done, of how many.
+        :return: those that stay, because Glue or ``_live.json`` points at them by now: the contract went back meanwhile, perhaps.
+        :raises PublishError: what a partition points at cannot be told.
         """
+        kept: list[OlderGeneration] = []
         step(0, len(generations))
         with ThreadPoolExecutor(_READERS) as deleters:
-            for done, each in enumerate(generations, 1):
-                list(deleters.map(self._store.delete, each.keys))
-                step(done, len(generations))
+            for first in range(0, len(generations), _GENERATIONS_AT_ONCE):
+                batch = generations[first : first + _GENERATIONS_AT_ONCE]
+                pointed_at = self._pointed_at((each.glue_table, each.partition) for each in batch)
+                shown = [each for each in batch if self._ledger.lake.uri(each.folder) in pointed_at]
+                kept += shown
+                for done, each in enumerate(batch, first + 1):
+                    if each not in shown:
+                        list(deleters.map(self._store.delete, each.keys))
+                    step(done, len(generations))
+        return kept
 
     def _files(self, entry: PublishedEntry, replaced_at: datetime, merged: Collection[str | None]) -> OlderGeneration:
         folder = f"{entry.partition}/{entry.generation}/"
@@ -103,14 +134,15 @@ class OlderGenerations:
         stored = [each for path in paths for each in self._store.list_objects(self._ledger.lake.key(path))]
         keys = tuple(each.key for each in stored)
         size = sum(each.size for each in stored)
-        return OlderGeneration(entry.partition, entry.generation, entry.export, replaced_at, keys, size)
+        return OlderGeneration(
+            entry.glue_table, entry.partition, entry.generation, entry.export, replaced_at, keys, size
+        )
 
-    def _pointed_at(self, entries: Iterable[PublishedEntry]) -> set[str]:
-        """Return the folders that Glue or ``_live.json`` shows in the partitions of these entries."""
-        by_table = sorted(entries, key=lambda entry: (entry.glue_table, entry.partition))
+    def _pointed_at(self, partitions_of_tables: Iterable[tuple[str, str]]) -> set[str]:
+        """Return the folders that Glue or ``_live.json`` shows in partitions of tables."""
         found = set()
-        for full_name, of_table in groupby(by_table, key=lambda entry: entry.glue_table):
-            partitions = sorted({entry.partition for entry in of_table})
+        for full_name, of_table in groupby(sorted(set(partitions_of_tables)), key=lambda pair: pair[0]):
+            partitions = [partition for _, partition in of_table]
             database, name = full_name.split(".", 1)
             if self._glue.has_table(database, name):
                 values = [partition_values(partition) for partition in partitions]

@@ -96,7 +96,10 @@ def plan_run(
     identity, recovery, now, chain = _look(dynamodb, ledger, table, request.outputs)
     lost = _lost(dynamodb, ledger, chain, recovery)
     ended = _ended(dynamodb, ledger, chain, request.wanted) if request.wanted and request.re_export else frozenset()
-    decided = plan(chain, replace(request, now=now), identity, recovery, boundaries, lost=lost, ended=ended)
+    began = _base_began(dynamodb, ledger, chain, request)
+    decided = plan(
+        chain, replace(request, now=now), identity, recovery, boundaries, lost=lost, ended=ended, base_began=began
+    )
     return PlannedRun(decided, identity, chain, recovery, now)
 
 
@@ -132,17 +135,20 @@ def _look(
 
 
 def _lost(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, recovery: PointInTimeRecovery) -> frozenset[str]:
-    """Return the claimed windows that were never exported, and that recovery no longer reaches.
+    """Return the claims of the base and of windows behind it that were never exported, and that recovery no longer reaches.
 
     A claim is made before DynamoDB is asked; if the run died there, and nobody went on before recovery passed it, nobody can.
     """
-    if recovery.earliest is None or chain.head is None:
+    base, earliest = chain.base_claim, recovery.earliest
+    if earliest is None or base is None or base.request.export_time is None:
         return frozenset()
-    earliest, head = recovery.earliest, chain.head
     unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
+    head = chain.head or base.request.export_time
     beyond = [
         claim for claim in unverified if claim.window and claim.window.start < earliest and claim.window.end > head
     ]
+    if chain.base is None and base.request.export_time < earliest:
+        beyond.append(base)
     exports = Exports(dynamodb, ledger.store)
     return frozenset(claim.subject for claim in beyond if not _is_alive(exports.find(claim)))
 
@@ -154,6 +160,14 @@ def _ended(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, wanted: Stre
     exports = Exports(dynamodb, ledger.store)
     found = {claim.subject: exports.find(claim) for claim in inside}
     return frozenset(subject for subject, each in found.items() if each and each.status is ExportStatus.COMPLETED)
+
+
+def _base_began(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, request: PlanRequest) -> bool:
+    """Tell whether the base has an export; looked up only for a filter, as DynamoDB tells of a wrong one no sooner than it is asked."""
+    base = chain.base_claim
+    if base is None or chain.base is not None or not (base.request.export_filter or request.export_filter):
+        return True
+    return _is_alive(Exports(dynamodb, ledger.store).find(base))
 
 
 def _is_alive(description: ExportDescription | None) -> bool:

@@ -91,7 +91,7 @@ class RawTables:
         output = output_of(entry.kind)
         table = raw_table(self.ledger.lake, output, database)
         location, size = self._data_folder(entry)
-        glue.upsert_table(replace(table, parameters=filter_parameters(chain, entry)))
+        glue.upsert_table(replace(table, parameters=filter_parameters(chain)))
         self._remove_replaced(chain, entry, glue, table)
         typed = window_partition(entry.window) if entry.window else snapshot_partition(_export_time(entry))
         made_from = {

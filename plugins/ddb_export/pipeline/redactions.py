@@ -33,33 +33,37 @@ def begin_publishing(work: TableWork) -> dict[str, str]:
         ``dropped``, ``hashed`` and so on; empty where all of them are as the contract says.
     """
     wanted = work.contract.redaction
-    known = _change(work, lambda known: known | {wanted})
+    known = _add(work)
     found = sorted((name, made != PLAIN, made) for other in known for name, made in wanted.differences(other).items())
     return {name: made for name, _, made in reversed(found)}
 
 
-def end_rewriting(work: TableWork, shown: Iterable[PublishedEntry]) -> None:
-    """Note what partitions are made under after a rewriting.
+def end_publishing(work: TableWork) -> None:
+    """Note once more what was published just now: a rewriting that ended meanwhile may have forgotten what had no evidence yet."""
+    _add(work)
 
-    :param shown: what readers see now.
-    """
-    present = _of(shown) | {work.contract.redaction}
-    _change(work, lambda _known: present)
+
+def end_rewriting(work: TableWork) -> None:
+    """Note what partitions are made under after a rewriting."""
+    # The evidence is read after the note: what is published in between changes the note under this hand, or is in the evidence.
+    _change(work, lambda _noted: _from_evidence(work) | {work.contract.redaction})
+
+
+def _add(work: TableWork) -> Redactions:
+    return _change(work, lambda noted: (_from_evidence(work) if noted is None else noted) | {work.contract.redaction})
 
 
 def _of(shown: Iterable[PublishedEntry]) -> Redactions:
     return frozenset(made for entry in shown if (made := made_under(entry)) is not None)
 
 
-def _change(work: TableWork, change: Callable[[Redactions], Redactions]) -> Redactions:
+def _change(work: TableWork, change: Callable[[Redactions | None], Redactions]) -> Redactions:
     documents = LedgerDocuments(work.store, work.ledger.lake.ledger)
     for _ in range(_TRIES):
         document, etag = documents.read_with_etag(_NOTE)
-        known = _parse(document)
-        if known is None:
-            known = _from_evidence(work)
-        changed = change(known)
-        if (_parse(document) == changed) or documents.replace(_NOTE, _written(changed), etag):
+        noted = _parse(document)
+        changed = change(noted)
+        if noted == changed or documents.replace(_NOTE, _written(changed), etag):
             return changed
     raise LedgerError(documents.uri(_NOTE), f"others changed it {_TRIES} times meanwhile", "clear this task")
 

@@ -2,8 +2,9 @@
 
 Of an export that may go, the data files are deleted that its manifest names, and nothing else: no manifest, no ledger, no output, no file
 that something else put there. Before that the ledger says so, and a copy of it lies beside the manifests; so a death at any point leaves
-either all files and no record, or a record with which the next call goes on. A widening looks for these records after it has begun, this
-looks for widenings after it has written one: whichever of the two comes second sees the other.
+either all files and no record, or a record with which the next call goes on. Each export is judged again just before that: others go on
+claiming, publishing and widening while a plan is read. A widening looks for these records after it has begun, this looks for widenings
+after it has written one: whichever of the two comes second sees the other.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.errors import ObjectMissingError
 from ddb_export.aws.object_lifecycle import BucketRules, ObjectLifecycle
 from ddb_export.domain.contract import NO_CONTRACT, Contract
-from ddb_export.domain.evidence import PublishedEntry, VerifiedEntry
+from ddb_export.domain.evidence import Claim, DeclaredTable, Owner, PublishedEntry, VerifiedEntry
 from ddb_export.domain.layout import LIVE
 from ddb_export.domain.manifest import ManifestFile
 from ddb_export.domain.planning_rules import RAW, output_of
@@ -28,12 +29,14 @@ from ddb_export.domain.retention import (
     RetentionFacts,
     Verdict,
     judge,
+    judge_one,
     lifecycle_rule,
     merged_rules,
 )
 from ddb_export.domain.widening import Widening
 from ddb_export.exceptions import DdbExportError, NotReachableError, PlanError, VerificationError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
+from ddb_export.pipeline.ledger_reading import claim_path
 from ddb_export.pipeline.location import ExportLocation
 from ddb_export.pipeline.rebuild import is_whole
 from ddb_export.pipeline.retention_records import RetentionRecords
@@ -56,10 +59,12 @@ Step = Callable[[int, int], None]
 class RetentionPlan:
     """What retention would do.
 
+    :param facts: what it follows from.
     :param verdicts: one for each verified export. :param others: folders of ``raw/`` that no verified export is in, and why they stay.
     :param rule: the bucket's lifecycle rule that does the tiering, as S3 takes it; None for none.
     """
 
+    facts: RetentionFacts
     verdicts: tuple[Verdict, ...]
     others: Mapping[str, str]
     rule: Mapping[str, Any] | None
@@ -92,6 +97,7 @@ class RawRetention:
 
     :param ledger: its ledger. :param lifecycle: the bucket of its lake. :param retention: what is configured.
     :param outputs: outputs that are configured. :param contract: what is configured about its columns.
+    :param declared: which DynamoDB table is configured; None for whichever the ledger belongs to.
     """
 
     def __init__(
@@ -101,6 +107,8 @@ class RawRetention:
         retention: Retention,
         outputs: Sequence[str],
         contract: Contract = NO_CONTRACT,
+        *,
+        declared: DeclaredTable | None = None,
     ) -> None:
         self._ledger = ledger
         self._lake: Lake = ledger.lake
@@ -109,6 +117,7 @@ class RawRetention:
         self._retention = retention
         self._outputs = tuple(outputs)
         self._contract = contract
+        self._declared = declared
         self._records = RetentionRecords(ledger.store, ledger.lake)
         self._documents = LedgerDocuments(ledger.store, ledger.lake.ledger)
 
@@ -116,6 +125,7 @@ class RawRetention:
         """Judge every export by the ledger and the published files; nothing is written.
 
         :raises NotReachableError: there is no ledger. :raises LedgerError: it cannot be read.
+        :raises OwnershipError: it is another table's than the one that is configured.
         """
         facts = self._facts()
         if not facts.chain.claims:
@@ -123,25 +133,28 @@ class RawRetention:
             raise NotReachableError(uri, "there is no ledger", "check the table's bucket, prefix and name")
         published = _newest(facts.published)
         now = self._lifecycle.now()
-        # What the ledger alone would let go comes first, so that the published files of all of it are looked at side by side.
-        asked = [each.entry for each in judge(facts, self._retention, now, lambda _: None) if each.fate is Fate.DELETE]
+        # What the ledger alone would let go comes first, so that the published files of all of it, and of what took its place, are looked
+        # at side by side.
+        asked: dict[str, VerifiedEntry] = {}
+        judge(facts, self._retention, now, lambda entry: asked.update({entry.export: entry}))
         with ThreadPoolExecutor(_READERS) as readers:
-            answers = readers.map(lambda entry: self._not_rebuildable(entry, published), asked)
-            known = {entry.export: answer for entry, answer in zip(asked, answers, strict=True)}
+            answers = readers.map(lambda entry: self._not_rebuildable(entry, published), asked.values())
+            known = dict(zip(asked, answers, strict=True))
         verdicts = judge(facts, self._retention, now, lambda entry: known[entry.export])
-        return RetentionPlan(verdicts, self._others(facts), lifecycle_rule(self._lake.root, self._retention))
+        return RetentionPlan(facts, verdicts, self._others(facts), lifecycle_rule(self._lake.root, self._retention))
 
     def apply(self, plan: RetentionPlan, step: Step = lambda _exports, _bytes: None) -> Applied:
         """Do what a plan says: tag what stays, delete what may go.
 
-        An error of one export ends that export only; the same call does the rest another time.
+        An error of one export ends that export only, and so does what has happened to it since the plan was made; the same call does the
+        rest another time.
         """
         done: dict[Fate, list[str]] = {Fate.TIER: [], Fate.DELETE: []}
         failed: dict[str, DdbExportError] = {}
         for verdict in plan.to_tag:
             self._try(verdict, self._tag, done[Fate.TIER], failed)
         for verdict in plan.of(Fate.DELETE):
-            self._try(verdict, self._delete, done[Fate.DELETE], failed)
+            self._try(verdict, lambda each: self._delete(plan.facts, each), done[Fate.DELETE], failed)
             step(1, verdict.entry.bytes_read)
         return Applied(tuple(done[Fate.DELETE]), tuple(done[Fate.TIER]), failed)
 
@@ -159,8 +172,13 @@ class RawRetention:
         return True
 
     def _facts(self) -> RetentionFacts:
+        chain = self._ledger.read_every_object()
+        if self._declared and chain.claims:
+            first = chain.claims[0]
+            owner = chain.owner or Owner(first.request.table_arn, self._lake.name, first.claimed_at)
+            owner.require_declared(self._declared)
         return RetentionFacts(
-            chain=self._ledger.read_every_object(),
+            chain=chain,
             published=self._ledger.published_entries(OUTPUTS),
             outputs=self._outputs,
             widening=self._widening(),
@@ -235,8 +253,8 @@ class RawRetention:
         self._lifecycle.add_tags(self._data_keys(verdict.entry), verdict.tags)
         self._records.record_tags(verdict.export, verdict.tags, self._lifecycle.now())
 
-    def _delete(self, verdict: Verdict) -> None:
-        self._require_no_widening(verdict)
+    def _delete(self, facts: RetentionFacts, planned: Verdict) -> None:
+        verdict = self._judged_again(facts, planned)
         entry = verdict.entry
         keys = self._data_keys(entry)
         removal = self._records.begin_removal(
@@ -255,6 +273,42 @@ class RawRetention:
         for _ in self._lifecycle.delete(keys):
             pass
         self._records.end_removal(removal)
+
+    def _judged_again(self, facts: RetentionFacts, planned: Verdict) -> Verdict:
+        """Judge one export by what is claimed, published and widened by now.
+
+        :param facts: what the plan was made from. :raises PlanError: it may not go any more.
+        """
+        now = self._lifecycle.now()
+        current = self._facts_since(facts, planned)
+        published = _newest(current.published)
+        verdict = judge_one(
+            current, planned.export, self._retention, now, lambda entry: self._not_rebuildable(entry, published)
+        )
+        if verdict.fate is not Fate.DELETE:
+            cause = f"it may not go any more: {verdict.reason}"
+            raise PlanError(f"raw data of {planned.export}", cause, "plan again: ddb-export lifecycle")
+        return verdict
+
+    def _facts_since(self, facts: RetentionFacts, planned: Verdict) -> RetentionFacts:
+        """Return the facts with what was claimed and widened since, and what is published by now of one export and its successors."""
+        chain = facts.chain
+        claimed = self._documents.paths("claims/", start_after=claim_path(chain.last_sequence))
+        exports = {planned.export, *planned.successors}
+        read = [self._ledger.published_entry(output, export) for output in OUTPUTS for export in sorted(exports)]
+        others = [entry for entry in facts.published if entry.export not in exports]
+        published = [entry for entry in read if entry]
+        names = frozenset((entry.output, entry.export) for entry in published)
+        return replace(
+            facts,
+            chain=replace(
+                chain,
+                claims=(*chain.claims, *self._documents.read_each(claimed, Claim.from_json)),
+                published=names.union(pair for pair in chain.published if pair[1] not in exports),
+            ),
+            published=[*others, *published],
+            widening=self._widening(),
+        )
 
     def _require_no_widening(self, verdict: Verdict) -> None:
         """Refuse to delete while a widening reads raw files.

@@ -23,7 +23,7 @@ from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
 from ddb_export.pipeline.catalog import filter_parameters, glue_partition, glue_table, partition_values
-from ddb_export.pipeline.compacted import keep_compacted
+from ddb_export.pipeline.compacted import keep_compacted, keep_published
 from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
@@ -186,7 +186,7 @@ class TableWork:
         parts = self._converted(entry, generation, groups)
         output = output_of(entry.kind)
         table = glue_table(self.ledger.lake, self.ledger.read_schema(), output, database)
-        glue.upsert_table(replace(table, parameters=filter_parameters(chain, entry)))
+        glue.upsert_table(replace(table, parameters=filter_parameters(chain)))
         self._remove_replaced(chain, entry, glue, table)
         partition = glue_partition(self.ledger.lake, table, entry, generation)
         glue.upsert_partitions(table, [partition])
@@ -206,7 +206,9 @@ class TableWork:
                 now=now,
             )
         )
-        return keep_compacted(self.ledger, glue, done, now) if shown else done
+        done = keep_compacted(self.ledger, glue, done, now) if shown else done
+        keep_published(self.ledger, glue, done)
+        return done
 
     def rewrite(self, entry: VerifiedEntry, schema: SchemaDocument) -> Rewritten:
         """Convert a verified export to these columns, beside what readers see; what an earlier try has converted is kept.

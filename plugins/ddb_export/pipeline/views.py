@@ -14,6 +14,8 @@ from ddb_export.domain.ledger import Chain, ClaimKind
 from ddb_export.domain.views import CatalogTable, HelperViews, KeyColumn, LatestState, View, digest_in
 from ddb_export.exceptions import PublishError
 from ddb_export.pipeline.entities import columns_of_entities
+from ddb_export.pipeline.tasks import TableWork
+from ddb_export.pipeline.widening import TableWidening
 
 if TYPE_CHECKING:
     from ddb_export.aws.glue import GlueGateway
@@ -31,26 +33,41 @@ OUTPUTS = ("snapshots", "changes")
 def views_to_write(
     ledger: Ledger, key_attributes: Sequence[str], glue: GlueGateway, database: str, entities: Entities | None = None
 ) -> list[View]:
-    """Return the views whose text is not what stands in the catalog.
+    """Return the views whose text, or whose columns' types, are not what stands in the catalog; none in the middle of a widening.
 
     :param key_attributes: exact names of the DynamoDB table's key attributes.
     :param entities: those that have views of their own, None for none.
     :raises PublishError: something else has the name of a view.
     """
     lake = ledger.lake
+    name = glue_name(lake.name)
+    snapshots, changes = (_table(glue, lake, database, f"{name}_{output}") for output in OUTPUTS)
+    # After the tables: a widening makes the columns current first and changes the tables then, so this is never older than they are.
     schema = ledger.read_schema()
+    if _is_being_widened(ledger, glue, schema):
+        log.info("no views now: columns are being widened; the next run writes the views")
+        return []
     columns = {column.attribute: column.name for column in schema.columns}
     keys = [KeyColumn(columns[attribute], attribute) for attribute in key_attributes if attribute in columns]
     if len(keys) < len(key_attributes):
         log.warning("no views: not every key attribute has a column (%s)", ", ".join(key_attributes))
         return []
-    name = glue_name(lake.name)
-    snapshots, changes = (_table(glue, lake, database, f"{name}_{output}") for output in OUTPUTS)
-    helpers, latest = HelperViews(database, name, keys, snapshots, changes), latest_state(ledger.read(OUTPUTS))
+    types = {column.name: column.glue_type for column in schema.columns}
+    helpers = HelperViews(database, name, keys, snapshots, changes, types)
+    latest = latest_state(ledger.read(OUTPUTS))
     wanted = helpers.views(latest)
     if entities:
         wanted += _of_entities(ledger, entities, helpers, schema, latest)
     return [view for view in wanted if _must_be_written(view, glue)]
+
+
+def _is_being_widened(ledger: Ledger, glue: GlueGateway, schema: SchemaDocument) -> bool:
+    """Tell whether the catalog may have some columns with the types of before a widening and some with those of after.
+
+    While a widening only rewrites files, the catalog has the types of before: views that are written then are right until it goes on.
+    """
+    widening = TableWidening(TableWork(ledger, ledger.store), glue).under_way()
+    return widening is not None and bool(widening.changes) and widening.is_applied(schema)
 
 
 def _of_entities(

@@ -280,10 +280,9 @@ class TableWidening:
 
     def note_what_is_shown(self) -> None:
         """Let the notes say what partitions are made under now: those of before may have been rewritten without a widening."""
-        _, shown = self._look()
-        end_rewriting(self._work, shown)
+        end_rewriting(self._work)
         if self._work.contract.entities:
-            entities.end_rewriting(self._ledger, self._work.contract.entities, shown)
+            entities.end_rewriting(self._ledger, self._work.contract.entities)
 
     def _switch_output(
         self, widening: Widening, output: str, rewritten: Sequence[tuple[PublishedEntry, Rewritten]], step: Step

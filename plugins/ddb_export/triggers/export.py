@@ -19,8 +19,8 @@ from ddb_export.triggers.poller import ClientSettings, export_ended
 class DynamoDBExportTrigger(BaseTrigger):
     """Fires once, when an export is COMPLETED or FAILED, or when it can no longer be asked after.
 
-    It has no time cap: an export may take 30 hours. All waits of a triggerer over one connection and region share one poller
-    (:mod:`ddb_export.triggers.poller`); a triggerer that is started again asks at once. The event is
+    It has no time cap: an export may take 30 hours. All waits of a triggerer over one connection, role and region share one poller
+    (:mod:`ddb_export.triggers.poller`), all of one account and region one pace; a triggerer that is started again asks at once. The event is
     ``{"status": "COMPLETED" | "FAILED", "export_arn"}``, or ``{"status": "error", "export_arn", "cause", "code"}``; whoever
     resumes asks DynamoDB itself for the rest.
 

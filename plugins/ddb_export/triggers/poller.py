@@ -1,8 +1,9 @@
 """One poller for all exports that a triggerer waits for over the same connection.
 
 A thousand waits with a client and a loop of their own would hold a thousand clients and be throttled. Here the waits of one
-(connection, region) share one client, one task and one pace below DynamoDB's throttle. What has waited longest for a question is asked
-after first, an ARN that several tasks wait for is asked after once, and the last one who leaves closes the client. Nothing is
+connection, role and region share one client and one task; all that ask after exports of one account and region, with whatever
+connection or role, keep one pace below DynamoDB's throttle (:mod:`ddb_export.triggers.pace`). What has waited longest for a question
+of its client is asked after first, an ARN that several tasks wait for is asked after once, and the last one who leaves closes the client. Nothing is
 kept elsewhere: triggers that are started again register again.
 """
 
@@ -13,7 +14,6 @@ import contextvars
 import itertools
 import json
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,21 +22,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ddb_export.aws.errors import CREDENTIAL_CODES, aws_errors
-from ddb_export.domain.waiting import (
-    CALLS_PER_SECOND,
-    PATIENCE,
-    longest_back_off,
-    pause_between_questions,
-)
+from ddb_export.domain.waiting import PATIENCE, pause_between_questions
 from ddb_export.exceptions import DdbExportError, ExportThrottledError, NotReachableError
+from ddb_export.triggers.pace import Pace, shared_pace
 
 log = logging.getLogger(__name__)
 
 _IN_FLIGHT = 16
 """Questions that may be unanswered at once: enough for 3 s of latency, few enough for a network that is down."""
-
-_FIRST_BACK_OFF = 1.0
-_LONGEST_BACK_OFF = 30.0
 
 OpenClient = Callable[[], Awaitable[AbstractAsyncContextManager[Any]]]
 
@@ -146,10 +139,10 @@ class _Watched:
 
 
 class Poller:
-    """Asks after exports, at one pace for all, until each has ended.
+    """Asks after exports, one after the other, until each has ended.
 
     :param open_client: makes the client; called again when its credentials no longer hold.
-    :param calls_per_second: calls at most.
+    :param pace: that of the account and region, kept together with its other pollers; by default one of its own.
     :param patience: seconds without any answer after which a wait gives up.
     :param on_close: called when nobody waits any more.
     """
@@ -158,12 +151,12 @@ class Poller:
         self,
         open_client: OpenClient,
         *,
-        calls_per_second: float = CALLS_PER_SECOND,
+        pace: Pace | None = None,
         patience: float = PATIENCE.total_seconds(),
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_client = open_client
-        self._gap = 1 / calls_per_second
+        self._pace = pace or Pace()
         self._patience = patience
         self._on_close = on_close
         self._watched: dict[str, _Watched] = {}
@@ -176,9 +169,6 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._client: _Client | None = None
-        self._next_call = 0.0
-        self._refusals = 0
-        self._backed_off_at = 0.0
         self._silent_since: float | None = None
 
     async def ended(self, export_arn: str, poll_interval: float) -> str:
@@ -271,11 +261,10 @@ class Poller:
                 pass
 
     async def _keep_pace(self) -> None:
-        while (delay := self._next_call - _now()) > 0:  # noqa: ASYNC110  # it may be put off meanwhile
-            await asyncio.sleep(delay)
+        await self._pace.keep()
         async with self._opening:  # questions must not pile up, to be asked all at once, while a client is made
             pass
-        self._next_call = _now() + self._gap
+        self._pace.asked()
 
     async def _ask(self, watched: _Watched) -> None:
         client = None
@@ -296,7 +285,8 @@ class Poller:
                 await client.put_back()
 
     def _answered(self, watched: _Watched, status: str) -> None:
-        self._refusals, self._silent_since, watched.faulty_since = 0, None, None
+        self._silent_since, watched.faulty_since = None, None
+        self._pace.answered()
         if status == "IN_PROGRESS":
             self._ask_again(watched, pause_between_questions(watched.poll_interval, _now() - watched.since))
         else:
@@ -335,15 +325,10 @@ class Poller:
             self._back_off(watched, refusal)
 
     def _back_off(self, watched: _Watched, refusal: DdbExportError) -> None:
-        """Let all waits be silent for a while; questions that were under way together count once."""
+        """Let all waits of the account and region be silent for a while."""
         for waiter in watched.waiters:
             waiter.say("export %s: asked again: %s", watched.export_arn, refusal.cause)
-        if watched.asked_at >= self._backed_off_at:
-            now = _now()
-            self._refusals += 1
-            self._backed_off_at = now
-            longest = longest_back_off(self._refusals, _FIRST_BACK_OFF, _LONGEST_BACK_OFF)
-            self._next_call = max(self._next_call, now + random.uniform(0, longest))  # noqa: S311  # no secret
+        self._pace.back_off(watched.asked_at)
         self._ask_again(watched, 0)
 
     def _ask_again(self, watched: _Watched, pause: float) -> None:
@@ -365,18 +350,21 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-_POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ClientSettings, Poller]] = WeakKeyDictionary()
+_POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[ClientSettings, str], Poller]] = WeakKeyDictionary()
 """The pollers of each running event loop; a triggerer has one loop."""
 
 
 async def export_ended(settings: ClientSettings, export_arn: str, poll_interval: float) -> str:
     """Wait, with all others of these settings, until an export has ended; see :meth:`Poller.ended`."""
     pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
+    account_and_region = ":".join(export_arn.split(":")[3:5])
+    key = (settings, account_and_region)
 
     def forget() -> None:
-        del pollers[settings]
+        del pollers[key]
 
-    poller = pollers.get(settings)
+    poller = pollers.get(key)
     if poller is None:
-        poller = pollers[settings] = Poller(settings.open_client, on_close=forget)
+        pace = shared_pace(account_and_region)
+        poller = pollers[key] = Poller(settings.open_client, pace=pace, on_close=forget)
     return await poller.ended(export_arn, poll_interval)
