@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ddb_export.conversion import merging
+from ddb_export.conversion import merging, pieces
 from ddb_export.conversion.merging import merge_parquet
 from ddb_export.exceptions import ConversionError
 
@@ -70,11 +70,11 @@ def test_every_value_in_its_place_and_the_same_bytes_again(found, group, tmp_pat
 
 def test_a_file_with_too_many_column_chunks_goes_on_in_another(tmp_path, monkeypatch):
     monkeypatch.setattr(merging, "ROW_GROUP_ROWS", 3)
-    monkeypatch.setattr(merging, "COLUMN_CHUNKS", 2 * len(SCHEMA))
+    monkeypatch.setattr(pieces, "COLUMN_CHUNKS", 2 * len(SCHEMA))
     tables = [table_of([{"n": 10 * number + row} for row in range(3)]) for number in range(5)]
     sources = [written(tmp_path, number, table) for number, table in enumerate(tables)]
-    pieces = merge_parquet(sources, tmp_path / "merged.parquet")
-    assert [count for count, _ in pieces] == [6, 6, 3]
+    files = merge_parquet(sources, tmp_path / "merged.parquet")
+    assert [count for count, _ in files] == [6, 6, 3]
     names = ["merged.parquet", "merged-001.parquet", "merged-002.parquet"]
     found = pa.concat_tables([pq.read_table(tmp_path / name) for name in names])
     assert found.equals(pa.concat_tables(tables))

@@ -322,7 +322,7 @@ def test_running_again_restores_what_was_damaged_or_removed(tmp_path, what, dama
 def test_a_very_large_data_file_gives_several_parquet_files(tmp_path, monkeypatch):
     """The metadata of row groups is held until a file is closed, so a file has a bounded number of them."""
     monkeypatch.setattr("ddb_export.conversion.parquet.ROW_GROUP_BYTES", 1)
-    monkeypatch.setattr("ddb_export.conversion.parquet.COLUMN_CHUNKS", 4)
+    monkeypatch.setattr("ddb_export.conversion.pieces.COLUMN_CHUNKS", 4)
     items = [{"id": {"S": f"{number:05d}"}, "text": {"S": "x" * 400}} for number in range(6000)]
     export = full_export(tmp_path / "export", [items[:5000], items[5000:]])
     result = convert(export.root, tmp_path / "lake")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ddb_export.cli.clients import client_of
+
 if TYPE_CHECKING:
     from ddb_export.cli.tables import NamedTable
 
@@ -19,18 +21,10 @@ def clock_of(arguments: argparse.Namespace, table: NamedTable) -> Callable[[], d
 
     :raises NotReachableError: there is no such bucket.
     """
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.object_lifecycle import ObjectLifecycle
 
     if not table.lake.bucket:
         return lambda: datetime.now(UTC).replace(microsecond=0)
-    client = make_client(
-        "s3",
-        profile=arguments.profile,
-        region=arguments.region,
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
     owner = table.configuration.bucket_owner if table.configuration else None
-    asked, at = ObjectLifecycle(client, table.lake.bucket, owner).now(), time.monotonic()
+    asked, at = ObjectLifecycle(client_of(arguments, "s3"), table.lake.bucket, owner).now(), time.monotonic()
     return lambda: asked + timedelta(seconds=int(time.monotonic() - at))

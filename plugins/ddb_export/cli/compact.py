@@ -8,16 +8,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.plan_request import read_time
-from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table
-from ddb_export.exceptions import NotReachableError, UsageError
+from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table, owned_ledger, prices_for
+from ddb_export.exceptions import UsageError
 
 if TYPE_CHECKING:
     from ddb_export.domain.compaction import CompactionEstimate
-    from ddb_export.domain.cost import Prices
     from ddb_export.pipeline.compaction import CompactionOutcome, CompactionPlan, TableCompaction
 
 EMPTY_DOCUMENT: dict[str, Any] = {
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     target = asked or _target_of(table)
     compaction, arn = _compaction(arguments, table)
     plan = compaction.plan(target, start, end)
-    estimated = estimate_compaction(plan.compactions, _prices(table, arn))
+    estimated = estimate_compaction(plan.compactions, prices_for(table, arn))
     document = _document(plan, estimated, table.lake.name, target)
     if arguments.plan or plan.is_empty:
         return console.result({**document, "ok": True, "planned_only": True}, _lines(document, done=None))
@@ -102,33 +102,13 @@ def _target_of(table: NamedTable) -> int:
 
 
 def _compaction(arguments: argparse.Namespace, table: NamedTable) -> tuple[TableCompaction, str]:
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.glue import GlueGateway
     from ddb_export.pipeline.compaction import TableCompaction
-    from ddb_export.pipeline.ledger import Ledger
     from ddb_export.pipeline.tasks import TableWork
 
-    ledger = Ledger(table.store, table.lake)
-    owner = ledger.read().owner
-    if owner is None:
-        raise NotReachableError(
-            table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
-        )
-    region = arguments.region or owner.table_arn.split(":")[3]
-    client = make_client(
-        "glue",
-        profile=arguments.profile,
-        region=region,
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
+    ledger, owner = owned_ledger(table)
+    client = client_of(arguments, "glue", owner.table_arn.split(":")[3])
     return TableCompaction(TableWork(ledger, table.store), GlueGateway(client)), owner.table_arn
-
-
-def _prices(table: NamedTable, arn: str) -> Prices:
-    from ddb_export.domain.cost import prices_of
-
-    return prices_of(arn.split(":")[3], table.configuration.own_prices if table.configuration else {})
 
 
 def _progress(console: Console) -> Callable[[int, int], None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ddb_export.cli.arguments import add_aws_arguments
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
-from ddb_export.cli.tables import NamedTable, add_tables_argument, named_table
+from ddb_export.cli.tables import NamedTable, add_tables_argument, named_table, prices_for
 from ddb_export.exceptions import NotReachableError
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ def _tables(arguments: argparse.Namespace) -> list[NamedTable]:
 
 
 def _table_document(table: NamedTable) -> dict[str, Any]:
-    from ddb_export.domain.cost import prices_of
     from ddb_export.domain.spending import billed_exports, months
     from ddb_export.pipeline.ledger import Ledger
 
@@ -103,8 +102,7 @@ def _table_document(table: NamedTable) -> dict[str, Any]:
     document: dict[str, Any] = {"table": table.lake.name, "has_ledger": chain.owner is not None, "usd": "0"}
     if chain.owner is None:
         return {**document, "prices": "", "pending": 0, "months": [], "exports": []}
-    own = table.configuration.own_prices if table.configuration else {}
-    prices = prices_of(chain.owner.table_arn.split(":")[3], own)
+    prices = prices_for(table, chain.owner.table_arn)
     exports: list[BilledExport] = billed_exports(chain.claims, chain.verified, prices)
     return {
         **document,

@@ -6,8 +6,10 @@ Nothing is changed and nothing is billed, unless ``--fix`` names what is to be p
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console
 from ddb_export.cli.tables import add_table_arguments, named_table
@@ -121,18 +123,7 @@ def lines(document: dict[str, Any]) -> list[str]:
 
 def _clients(arguments: argparse.Namespace) -> Clients:
     """Return what makes the clients of one identity in the table's region."""
-    from ddb_export.aws.clients import make_client
-
-    def client(service: str) -> Any:
-        return make_client(
-            service,
-            profile=arguments.profile,
-            region=arguments.region,
-            endpoint_url=arguments.endpoint_url,
-            role_arn=arguments.assumed_role,
-        )
-
-    return client
+    return partial(client_of, arguments)
 
 
 COMMAND = Command(

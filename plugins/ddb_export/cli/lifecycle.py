@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.tables import NamedTable, add_table_arguments, declared_table, named_table
@@ -72,7 +73,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _retention(arguments: argparse.Namespace, table: NamedTable) -> RawRetention:
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.object_lifecycle import ObjectLifecycle
     from ddb_export.pipeline.ledger import Ledger
     from ddb_export.pipeline.retention import RawRetention
@@ -82,16 +82,9 @@ def _retention(arguments: argparse.Namespace, table: NamedTable) -> RawRetention
         raise UsageError(
             arguments.table, "a lake's URI does not say what is to be kept", "name the table as it is configured"
         )
-    client = make_client(
-        "s3",
-        profile=arguments.profile,
-        region=arguments.region,
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
     return RawRetention(
         Ledger(table.store, table.lake),
-        ObjectLifecycle(client, configured.bucket, configured.bucket_owner),
+        ObjectLifecycle(client_of(arguments, "s3"), configured.bucket, configured.bucket_owner),
         configured.retention.retention,
         configured.outputs,
         configured.contract.contract,

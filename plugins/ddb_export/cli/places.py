@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ddb_export.aws.clients import make_client
 from ddb_export.aws.object_store import LocalObjectStore, ObjectStore, S3ObjectStore, parse_place
+from ddb_export.cli.clients import client_of
 
 
 class Places:
@@ -31,11 +31,5 @@ class Places:
         if place.bucket is None:
             return LocalObjectStore("/"), place.path.strip("/")
         if self._client is None:
-            self._client = make_client(
-                "s3",
-                profile=self._arguments.profile,
-                region=self._arguments.region,
-                endpoint_url=self._arguments.endpoint_url,
-                role_arn=self._arguments.assumed_role,
-            )
+            self._client = client_of(self._arguments, "s3")
         return S3ObjectStore(self._client, place.bucket), place.path

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console
 from ddb_export.cli.plan_request import Asked, add_run_arguments, asked_run, check_run_arguments
@@ -70,7 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Make the plan and print it."""
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.dynamodb import DynamoDBGateway
     from ddb_export.cli.plan_report import lines
     from ddb_export.pipeline.ledger import Ledger
@@ -79,13 +79,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     table = named_table(arguments)
     ledger = Ledger(table.store, table.lake)
     source = _source(arguments, table, ledger)
-    client = make_client(
-        "dynamodb",
-        profile=arguments.profile,
-        region=arguments.region or (source.split(":")[3] if source.startswith("arn:") else None),
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
+    client = client_of(arguments, "dynamodb", source.split(":")[3] if source.startswith("arn:") else None)
     document = _answer(arguments, table, ledger, DynamoDBGateway(client), source)
     return console.result({**EMPTY_DOCUMENT, **document}, lines({**EMPTY_DOCUMENT, **document}))
 

@@ -6,11 +6,12 @@ import argparse
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
-from ddb_export.cli.tables import NamedTable, add_table_arguments, declared_table, named_table
-from ddb_export.exceptions import NotReachableError, UsageError
+from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table, owned_ledger
+from ddb_export.exceptions import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,26 +89,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _older_generations(arguments: argparse.Namespace, table: NamedTable) -> OlderGenerations:
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.glue import GlueGateway
-    from ddb_export.pipeline.ledger import Ledger
     from ddb_export.pipeline.older_generations import OlderGenerations
 
-    ledger = Ledger(table.store, table.lake)
-    owner = ledger.read().owner
-    if owner is None:
-        raise NotReachableError(
-            table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
-        )
-    if table.configuration:
-        owner.require_declared(declared_table(table.configuration))
-    client = make_client(
-        "glue",
-        profile=arguments.profile,
-        region=arguments.region or owner.table_arn.split(":")[3],
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
+    ledger, owner = owned_ledger(table)
+    client = client_of(arguments, "glue", owner.table_arn.split(":")[3])
     return OlderGenerations(ledger, table.store, GlueGateway(client))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ddb_export.cli.arguments import add_aws_arguments
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count
-from ddb_export.cli.tables import NamedTable, add_tables_argument, named_table
+from ddb_export.cli.tables import NamedTable, add_tables_argument, named_table, prices_for
 from ddb_export.exceptions import ConfigurationError, DdbExportError, UsageError
 
 if TYPE_CHECKING:
@@ -155,14 +155,12 @@ def _looked_at(table: NamedTable, now: datetime) -> dict[str, Any]:
 
 
 def _month(table: NamedTable, ledger: Any, chain: Chain, now: datetime) -> str | None:
-    from ddb_export.domain.cost import prices_of
     from ddb_export.pipeline.spending import month_so_far
 
     if chain.owner is None:
         return None
-    own = table.configuration.own_prices if table.configuration else {}
     spending = month_so_far(ledger, chain, now, note_it=False)
-    return f"{spending.spent.usd(prices_of(chain.owner.table_arn.split(':')[3], own)):.2f}"
+    return f"{spending.spent.usd(prices_for(table, chain.owner.table_arn)):.2f}"
 
 
 def _length(seconds: int | None) -> str:

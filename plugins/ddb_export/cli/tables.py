@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from ddb_export.cli.arguments import add_aws_arguments
 from ddb_export.cli.places import Places
 from ddb_export.domain.layout import Lake
-from ddb_export.exceptions import UsageError
+from ddb_export.exceptions import NotReachableError, UsageError
 
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.config.model import TableConfiguration
     from ddb_export.domain.contract import Contract
-    from ddb_export.domain.evidence import DeclaredTable
+    from ddb_export.domain.cost import Prices
+    from ddb_export.domain.evidence import DeclaredTable, Owner
+    from ddb_export.pipeline.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,34 @@ def declared_table(table: TableConfiguration) -> DeclaredTable:
     from ddb_export.domain.evidence import DeclaredTable
 
     return DeclaredTable(table.table, table.region, table.role_arn.split(":")[4] if table.role_arn else None)
+
+
+def owned_ledger(table: NamedTable) -> tuple[Ledger, Owner]:
+    """Return a table's ledger and whose it is.
+
+    :raises NotReachableError: there is none. :raises OwnershipError: it is another table's than the one that is configured.
+    """
+    from ddb_export.pipeline.ledger import Ledger
+
+    ledger = Ledger(table.store, table.lake)
+    owner = ledger.read().owner
+    if owner is None:
+        raise NotReachableError(
+            table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
+        )
+    if table.configuration:
+        owner.require_declared(declared_table(table.configuration))
+    return ledger, owner
+
+
+def prices_for(table: NamedTable, arn: str) -> Prices:
+    """Return the prices of a table's region, with those that its configuration replaces.
+
+    :param arn: of the DynamoDB table.
+    """
+    from ddb_export.domain.cost import prices_of
+
+    return prices_of(arn.split(":")[3], table.configuration.own_prices if table.configuration else {})
 
 
 HASH_KEY_VARIABLE = "DDB_EXPORT_HASH_KEY"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.cli.clients import client_of
 from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
-from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table
-from ddb_export.exceptions import NotReachableError, UsageError
+from ddb_export.cli.tables import NamedTable, add_table_arguments, contract_of, named_table, owned_ledger, prices_for
+from ddb_export.exceptions import UsageError
 
 if TYPE_CHECKING:
-    from ddb_export.domain.contract import Contract
-    from ddb_export.domain.cost import Prices
     from ddb_export.domain.widening import Widening, WideningEstimate
     from ddb_export.exceptions import BudgetError
     from ddb_export.pipeline.widening import TableWidening, WideningPlan
@@ -82,7 +80,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     widening, arn = _widening(arguments, table)
     now = clock_of(arguments, table)
     plan = widening.plan(Wish(names=tuple(arguments.column), retype=arguments.retype), now())
-    estimated = estimate_widening(plan.entries, _prices(table, arn))
+    estimated = estimate_widening(plan.entries, prices_for(table, arn))
     document = _document(plan, estimated, table.lake.name)
     if plan.is_empty and not arguments.plan:
         widening.note_what_is_shown()
@@ -98,41 +96,15 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _widening(arguments: argparse.Namespace, table: NamedTable) -> tuple[TableWidening, str]:
-    from ddb_export.aws.clients import make_client
     from ddb_export.aws.glue import GlueGateway
-    from ddb_export.pipeline.ledger import Ledger
+    from ddb_export.domain.contract import NO_CONTRACT
     from ddb_export.pipeline.tasks import TableWork
     from ddb_export.pipeline.widening import TableWidening
 
-    ledger = Ledger(table.store, table.lake)
-    owner = ledger.read().owner
-    if owner is None:
-        raise NotReachableError(
-            table.store.uri(table.lake.ledger), "there is no ledger", "check the table's bucket, prefix and name"
-        )
-    region = arguments.region or owner.table_arn.split(":")[3]
-    client = make_client(
-        "glue",
-        profile=arguments.profile,
-        region=region,
-        endpoint_url=arguments.endpoint_url,
-        role_arn=arguments.assumed_role,
-    )
-    return TableWidening(TableWork(ledger, table.store, _contract(table)), GlueGateway(client)), owner.table_arn
-
-
-def _contract(table: NamedTable) -> Contract:
-    """Return the table's contract; the key of its hashes comes from the environment, where no other process sees it."""
-    from ddb_export.domain.contract import NO_CONTRACT
-
-    contract = table.configuration.contract.contract if table.configuration else NO_CONTRACT
-    return contract.with_key(os.environ.get("DDB_EXPORT_HASH_KEY"))
-
-
-def _prices(table: NamedTable, arn: str) -> Prices:
-    from ddb_export.domain.cost import prices_of
-
-    return prices_of(arn.split(":")[3], table.configuration.own_prices if table.configuration else {})
+    ledger, owner = owned_ledger(table)
+    client = client_of(arguments, "glue", owner.table_arn.split(":")[3])
+    contract = contract_of(table.configuration) if table.configuration else NO_CONTRACT
+    return TableWidening(TableWork(ledger, table.store, contract), GlueGateway(client)), owner.table_arn
 
 
 def _over_budget(table: NamedTable, plan: WideningPlan, estimated: WideningEstimate) -> BudgetError | None:

@@ -14,10 +14,9 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ddb_export.conversion.parquet import COLUMN_CHUNKS, ROW_GROUP_BYTES, ROW_GROUP_CELLS, ROW_GROUP_ROWS, piece_path
+from ddb_export.conversion.pieces import ROW_GROUP_BYTES, ROW_GROUP_CELLS, ROW_GROUP_ROWS, PieceWriter, piece_path
 from ddb_export.exceptions import ConversionError
 
-_DICTIONARY_BYTES = 64 << 10
 _COMPARED_ROWS = 8_192
 
 
@@ -28,7 +27,7 @@ def merge_parquet(
 
     :param sources: local paths, at least one; files of one generation, so of one schema.
     :param destination: local path of the merged file; what is too large for the metadata of one goes on at
-        :func:`ddb_export.conversion.parquet.piece_path`. On an error what is there is not to be used.
+        :func:`ddb_export.conversion.pieces.piece_path`. On an error nothing stays there, unless it shows in reading back.
     :param names: what errors call the sources; default their paths.
     :return: rows and bytes of each file.
     :raises ConversionError: the files have not one schema, one is no whole Parquet file, or what was written is not what was read.
@@ -87,19 +86,23 @@ class _MergedOutput:
         self._destination = destination
         self._schema = schema
         self._pending: list[pa.Table] = []
-        self._rows = self._bytes = self._row_groups = self._piece_rows = 0
-        self.pieces: list[tuple[int, int]] = []
+        self._rows = self._bytes = 0
 
     def __enter__(self) -> Self:
-        self._open()
+        self._writer = PieceWriter(self._destination, self._schema)
         return self
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """Rows and bytes of each file."""
+        return self._writer.pieces
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:
             self._flush()
-            self._close()
-        else:
             self._writer.close()
+        else:
+            self._writer.discard()
 
     def add(self, table: pa.Table) -> None:
         """Take a row group; one that is large already stays as it is."""
@@ -112,34 +115,12 @@ class _MergedOutput:
 
     def _flush(self) -> None:
         if self._rows:
-            if self._row_groups * len(self._schema) >= COLUMN_CHUNKS:
-                self._close()
-                self._open()
             # One chunk per column: where the files were cut must not show in the pages.
             table = pa.concat_tables(self._pending).combine_chunks()
             self._pending.clear()
-            self._writer.write_table(table, row_group_size=self._rows)
-            self._row_groups += 1
-            self._piece_rows += self._rows
+            self._writer.write(table)
         self._pending.clear()
         self._rows = self._bytes = 0
-
-    def _open(self) -> None:
-        self._path = piece_path(self._destination, len(self.pieces))
-        self._row_groups = self._piece_rows = 0
-        self._writer = pq.ParquetWriter(
-            self._path,
-            self._schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=True,
-            dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            write_statistics=True,
-        )
-
-    def _close(self) -> None:
-        self._writer.close()
-        self.pieces.append((self._piece_rows, self._path.stat().st_size))
 
 
 def _difference(sources: Sequence[Path], pieces: Sequence[Path], schema: pa.Schema) -> str | None:

@@ -18,13 +18,13 @@ from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ddb_export.conversion.batch import EncodedBlock, RowFormat
 from ddb_export.conversion.checked import CheckedRun, ExactRun, checked_runs, without_garbage_collection
 from ddb_export.conversion.data_file import DataFileDigest, DataFileReader, lines_of, stream_name
 from ddb_export.conversion.entity_columns import EntityColumnsFinder
 from ddb_export.conversion.fast_batch import RunEncoder
+from ddb_export.conversion.pieces import ROW_GROUP_BYTES, ROW_GROUP_CELLS, ROW_GROUP_ROWS, PieceWriter
 from ddb_export.conversion.quarantine import QuarantineFile
 from ddb_export.conversion.scan import ScanResult
 from ddb_export.conversion.statistics_collector import StatisticsCollector
@@ -43,20 +43,6 @@ CONVERTER_VERSION = 2
 
 _SAMPLE_BLOCKS = 8
 """Blocks that a guess of the schema is made from."""
-
-ROW_GROUP_ROWS = 65_536
-ROW_GROUP_BYTES = 16 << 20
-ROW_GROUP_CELLS = 12 << 20
-"""A row group is closed by the block that reaches one of these: rows, bytes of JSON (items have up to 400 KB), or
-rows times columns (an empty cell of text still takes four bytes)."""
-
-COLUMN_CHUNKS = 24 << 10
-"""Column chunks (row groups times columns) after which the next file begins. Their metadata, about 2 KB each, is held until a
-file is closed; without a bound the memory would grow with the data file."""
-
-_DICTIONARY_BYTES = 64 << 10
-"""A column chunk with a larger dictionary is written plainly from there on: looking up values that hardly ever come
-twice costs more time and space than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +79,6 @@ class ConvertedFile:
         """The inverse of :meth:`to_json`."""
         pieces = tuple((int(rows), int(size)) for rows, size in document["pieces"])
         return cls(**{**document, "digest": DataFileDigest.from_json(document["digest"]), "pieces": pieces})
-
-
-def piece_path(destination: Path, piece: int) -> Path:
-    """Where a data file's Parquet files lie: the destination itself, then ``{stem}-001.parquet`` and so on."""
-    return destination.with_name(f"{destination.stem}-{piece:03d}{destination.suffix}") if piece else destination
 
 
 def convert_data_file(
@@ -286,42 +267,26 @@ class _ParquetOutput:
         self._destination = destination
         self._batches: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
-        self._row_groups = self._piece_rows = 0
-        self.pieces: list[tuple[int, int]] = []
         self.rows = 0
         self.overflowed: dict[str, int] = {}
         self.first_written_at: int | None = None
         self.last_written_at: int | None = None
 
     def __enter__(self) -> Self:
-        self._open()
+        self._writer = PieceWriter(self._destination, self._schema)
         return self
 
-    def _open(self) -> None:
-        self._path = piece_path(self._destination, len(self.pieces))
-        self._row_groups = self._piece_rows = 0
-        self._writer = pq.ParquetWriter(
-            self._path,
-            self._schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=True,
-            dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            write_statistics=True,
-        )
-
-    def _close(self) -> None:
-        self._writer.close()
-        self.pieces.append((self._piece_rows, self._path.stat().st_size))
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """Rows and bytes of each file."""
+        return self._writer.pieces
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:
             self._flush()
-            self._close()
-            return
-        self._writer.close()
-        for piece in range(len(self.pieces) + 1):
-            piece_path(self._destination, piece).unlink(missing_ok=True)
+            self._writer.close()
+        else:
+            self._writer.discard()
 
     def add(self, encoded: EncodedBlock) -> None:
         """Take rows."""
@@ -368,10 +333,5 @@ class _ParquetOutput:
 
     def _flush(self) -> None:
         if self._pending_rows:
-            if self._row_groups * len(self._schema) >= COLUMN_CHUNKS:
-                self._close()
-                self._open()
-            self._writer.write_table(self._combined(), row_group_size=self._pending_rows)
-            self._row_groups += 1
-            self._piece_rows += self._pending_rows
+            self._writer.write(self._combined())
         self._pending_rows = self._pending_bytes = 0

@@ -97,7 +97,7 @@ def _noted(ledger: Ledger, compaction: Compaction, merge: Merge, there: dict[str
 
 def _merge(ledger: Ledger, compaction: Compaction, merge: Merge) -> list[DataFile]:
     from ddb_export.conversion.merging import merge_parquet
-    from ddb_export.conversion.parquet import piece_path
+    from ddb_export.conversion.pieces import piece_path
 
     with TemporaryDirectory(prefix="ddb_export-") as folder:
         merged = Path(folder) / "merged.parquet"

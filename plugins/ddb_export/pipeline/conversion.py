@@ -318,7 +318,7 @@ class Output:
 
         :param index: the data file's place in the manifest.
         """
-        from ddb_export.conversion.parquet import piece_path
+        from ddb_export.conversion.pieces import piece_path
 
         parquet, quarantined = self.in_the_making
         files = []
