@@ -24,7 +24,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples runbook constraints clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs test-versions clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -87,6 +87,33 @@ wheel: $(TEST_VENV)/.wheel-$(MINOR) ## Build the wheel into build/dist.
 guards: venv ## Disable one guard at a time; each must make a test go red (ARGS="token" for some).
 	@$(VENV)/bin/python scripts/guards.py --workers $(WORKERS) $(ARGS)
 
+packages: $(VENV)/.checks-$(MINOR) ## Build wheel and sdist into build/packages, twice alike, and check them.
+	@$(VENV)/bin/python scripts/packages.py $(ARGS)
+
+sbom: packages ## Write the CycloneDX SBOM of the locked environment into build/packages.
+	@PYTHONPATH=. $(VENV)/bin/python scripts/sbom.py $(ARGS)
+
+audit: $(VENV)/.checks-$(MINOR) ## Ask PyPI for known vulnerabilities of what constraints/ pins.
+	@$(VENV)/bin/python scripts/audit.py $(ARGS)
+
+secrets: $(VENV)/.checks-$(MINOR) ## Look for keys and passwords in what git would commit.
+	@$(VENV)/bin/python scripts/secret_scan.py $(ARGS)
+
+workflows: $(VENV)/.checks-$(MINOR) ## Check .github/ by its schemas and for what is dangerous.
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
+	@echo "workflows: ok"
+
+docs: $(VENV)/.docs-$(MINOR) ## Build the pages into build/docs; a warning is an error.
+	@$(VENV)/bin/sphinx-build --builder html --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/docs-cache --conf-dir docs $(ARGS) . build/docs
+	@echo "docs: build/docs/index.html"
+
+test-versions: venv ## Test with the lowest and newest Airflow that is supported (ARGS="3.3.1" for another).
+	@PYTHONPATH=. $(VENV)/bin/python scripts/versions.py $(ARGS)
+
 scenarios: python ## Write docs/failures.md from the tests' markers.
 	@$(PYTHON) scripts/scenarios.py
 
@@ -111,6 +138,10 @@ python:
 
 $(VENV)/.ready-$(MINOR): $(LIBRARIES) | python
 	@$(ENVIRONMENT) $(VENV) --libraries --provider editable
+	@touch $@
+
+$(VENV)/.docs-$(MINOR) $(VENV)/.checks-$(MINOR): $(VENV)/.ready-$(MINOR)
+	@$(ENVIRONMENT) $(VENV) --extra $(patsubst .%-$(MINOR),%,$(notdir $@))
 	@touch $@
 
 $(TEST_VENV)/.ready-$(MINOR): $(LIBRARIES) | python

@@ -1,8 +1,8 @@
 """Measures conversion against the peer in one run: ``python -m benchmarks.conversion``.
 
 Each round runs both, one after the other, in processes of their own on one core, because a machine drifts:
-only figures of one run compare. Timed from the data file to the finished Parquet file, interpreter start,
-verification and schema discovery included. Prints a table; MB are of uncompressed JSON, medians over rounds.
+only figures of one run compare. Timed from the export's URI to finished, published Parquet files: interpreter start, manifests, MD5 and counts of
+every file, and schema discovery included. The peers read the one data file and verify nothing. MB are of uncompressed JSON, medians over rounds.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data_sets import DATA_SETS, write_data_file
+from benchmarks.export_folder import put_into_export
 from benchmarks.faults import faults
 
 CONTENDERS = {
-    "one pass": ["benchmarks.convert_file"],
-    "two passes": ["benchmarks.convert_file", "--two-passes"],
+    "ddb-export convert": ["benchmarks.convert_export"],
+    "as a run's tasks": ["benchmarks.convert_export", "--as-tasks"],
     "boto3 peer": ["benchmarks.peer_boto3"],
     "pyarrow.json": ["benchmarks.peer_readers", "pyarrow.json"],
     "DuckDB": ["benchmarks.peer_readers", "duckdb"],
     "Polars": ["benchmarks.peer_readers", "polars"],
 }
 PEER = "boto3 peer"
+OURS = "ddb-export convert"
 _POLL_SECONDS = 0.01
 
 
@@ -64,8 +66,9 @@ def _peak_of(pid: int) -> float:
 
 
 def run(module: list[str], source: Path, destinations: Sequence[Path]) -> tuple[float, float]:
-    """Convert a file as often as there are destinations, side by side, each on a core of its own.
+    """Convert as often as there are destinations, side by side, each on a core of its own.
 
+    :param source: the export's folder for ours, its data file for peers.
     :return: seconds, and the largest peak of resident memory in MiB.
     """
     cores: Sequence[int | None] = [None] * len(destinations)
@@ -79,37 +82,45 @@ def run(module: list[str], source: Path, destinations: Sequence[Path]) -> tuple[
 
 def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
     """Print the rows of one data set."""
-    source = folder / f"{name}.json.gz"
-    items = write_data_file(name, source, mebibytes)
-    with gzip.open(source) as lines:
-        megabytes = sum(len(line) for line in lines) / 1e6
+    data, export = folder / f"{name}.json.gz", folder / name
+    items = write_data_file(name, data, mebibytes)
+    with gzip.open(data) as lines:
+        size = sum(len(line) for line in lines)
+    megabytes = size / 1e6
+    data = put_into_export(data, export, items, size)
     results: dict[str, list[tuple[float, float]]] = {contender: [] for contender in CONTENDERS}
     wrong: dict[str, list[str]] = {}
-    out, second = folder / "out.parquet", folder / "second.parquet"
+    out, second = folder / "out", folder / "second"
     two: list[float] = []
     for _ in range(rounds):
         for contender, module in CONTENDERS.items():
-            results[contender].append(run(module, source, [out]))
+            destination = out if _is_ours(module) else out.with_suffix(".parquet")
+            results[contender].append(run(module, export if _is_ours(module) else data, [destination]))
             if contender not in wrong:
-                wrong[contender] = faults(source, out)
+                (made,) = destination.rglob("*.parquet") if _is_ours(module) else (destination,)
+                wrong[contender] = faults(data, made)
         if (os.cpu_count() or 1) > 1:
-            two.append(run(CONTENDERS["one pass"], source, [out, second])[0])
+            two.append(run(CONTENDERS[OURS], export, [out, second])[0])
     peer = statistics.median(seconds for seconds, _ in results[PEER])
     print(f"{name}: {items} items, {megabytes:.0f} MB of JSON in one file; one core")
     for contender, measured in results.items():
         median = statistics.median(seconds for seconds, _ in measured)
         peak = max(each for _, each in measured)
         print(
-            f"  {contender:13}{median:7.2f} s {megabytes / median:6.1f} MB/s {peer / median:6.2f}x  peak {peak:4.0f} MiB  "
+            f"  {contender:19}{median:7.2f} s {megabytes / median:6.1f} MB/s {peer / median:6.2f}x  peak {peak:4.0f} MiB  "
             f"wrong: {'; '.join(wrong[contender]) or 'nothing'}"
         )
     if two:
-        one = statistics.median(seconds for seconds, _ in results["one pass"])
+        one = statistics.median(seconds for seconds, _ in results[OURS])
         both = statistics.median(two)
         print(
-            f"  one pass, two files on two cores: {both:.2f} s, {2 * megabytes / both:.1f} MB/s, "
+            f"  {OURS}, two exports on two cores: {both:.2f} s, {2 * megabytes / both:.1f} MB/s, "
             f"{2 * one / both:.2f} times one core"
         )
+
+
+def _is_ours(module: Sequence[str]) -> bool:
+    return module[0] == "benchmarks.convert_export"
 
 
 MORE = """

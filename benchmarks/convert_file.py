@@ -1,4 +1,4 @@
-"""One process that converts one data file from verification to Parquet, and prints time and peak memory as JSON.
+"""One process that converts one data file, and prints time and peak memory as JSON: for memory, where no manifest matters.
 
 ``python -m benchmarks.convert_file orders.json.gz out.parquet`` prints ``{"rows", "quarantined",
 "passes", "seconds", "peak_rss_mebibytes"}``; the peak is of the whole process, Python and pyarrow included.

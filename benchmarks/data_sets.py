@@ -73,7 +73,21 @@ def single(random_source: random.Random) -> Iterator[Item]:
         yield item
 
 
+def sparse(random_source: random.Random) -> Iterator[Item]:
+    """Twelve of 3,000 attributes in each item: as many columns, hardly any of them filled."""
+    number = 0
+    while True:
+        number += 1
+        names = random_source.sample(range(3000), 12)
+        values = {f"a{name:04}": {"N": str(name)} if name % 2 else {"S": f"v{name}"} for name in names}
+        yield {"id": {"S": str(number)}, **values}
+
+
 DATA_SETS: dict[str, Callable[[random.Random], Iterator[Item]]] = {"orders": orders, "single": single}
+"""What speed is measured with."""
+
+MORE_DATA_SETS: dict[str, Callable[[random.Random], Iterator[Item]]] = {**DATA_SETS, "sparse": sparse}
+"""What memory is measured with."""
 
 
 def write_data_file(name: str, destination: Path, mebibytes: int, seed: int = 1) -> int:
@@ -85,7 +99,7 @@ def write_data_file(name: str, destination: Path, mebibytes: int, seed: int = 1)
     wanted = mebibytes << 20
     size = count = 0
     with gzip.GzipFile(destination, "wb", compresslevel=6, mtime=0) as output:
-        for item in DATA_SETS[name](random.Random(seed)):
+        for item in MORE_DATA_SETS[name](random.Random(seed)):
             line = json.dumps({"Item": item}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             output.write(line)
             size += len(line)

@@ -27,6 +27,7 @@ from datetime import datetime, timedelta, timezone
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, XComArg, task_group
 
 from ddb_export import (
+    AnnouncePublishedOperator,
     CheckPublishedOperator,
     ConvertDataFilesOperator,
     DynamoDBExportOperator,
@@ -163,8 +164,23 @@ with DAG(
         dry_run_only="{{ params.dry_run }}",
         trigger_rule=TriggerRule.NONE_FAILED,
     )
+    announced = {"trigger_rule": TriggerRule.ALL_DONE}
+    announce_snapshots = AnnouncePublishedOperator(
+        task_id="announce_snapshots",
+        output_name="snapshots",
+        export_time="{{ ti.xcom_pull(task_ids='plan', key='base_time') or '' }}",
+        outlets=[Asset(name="ddb_export__NAME/snapshots", uri="s3://lake/dynamodb/NAME/snapshots/")],
+        **announced,
+    )
+    announce_changes = AnnouncePublishedOperator.partial(
+        task_id="announce_changes",
+        output_name="changes",
+        outlets=[Asset(name="ddb_export__NAME/changes", uri="s3://lake/dynamodb/NAME/changes/")],
+        **announced,
+    ).expand_kwargs(plan.output)
     scan >> merge_schema
     convert >> publish >> check >> widen >> compact
+    publish >> [announce_snapshots, announce_changes]
 """
 
 

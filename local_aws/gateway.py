@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local_aws import hooks, s3_rules, sts_rules
+from local_aws import hooks, kms_rules, s3_rules, sts_rules
 from local_aws.api_call import ApiCall, identify
 from local_aws.clock import SECOND
 from local_aws.control import Control, ControlRequest
@@ -127,6 +127,8 @@ class Gateway:
         exchange.drop_after(self._lab.faults.claim("drop_connection", exchange.call.account, subject))
         if exchange.call.service == "s3":
             scope = s3_rules.with_default_kms_key(scope, exchange.call, headers)
+        elif exchange.call.service == "kms":
+            scope = kms_rules.in_the_keys_account(scope, exchange.call)
         await hooks.app().app(scope, _replayed(body, receive), exchange.send)
         await exchange.finish()
         return True

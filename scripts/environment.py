@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="folder of the environment")
     parser.add_argument("--libraries", action="store_true", help="install the dependencies and development tools")
+    parser.add_argument("--extra", action="append", default=[], help="install this other group of optional tools")
     parser.add_argument("--provider", choices=["editable", "wheel"], help="install the provider in this form")
     options = parser.parse_args(arguments)
     environment = Environment(options.path.resolve(), usable_uv())
@@ -66,13 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
         with one_at_a_time():
             if options.libraries:
                 create(environment)
-                install_libraries(environment)
+                install_libraries(environment, "dependencies", "dev")
+            if options.extra:
+                install_libraries(environment, *options.extra)
             if options.provider:
                 install_provider(environment, options.provider)
     except StepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    parts = ["libraries"] * options.libraries + [f"provider ({options.provider})"] * bool(options.provider)
+    parts = (
+        ["libraries"] * options.libraries + options.extra + [f"provider ({options.provider})"] * bool(options.provider)
+    )
     tool = "uv" if environment.uv else "pip"
     print(f"{options.path}: {' and '.join(parts)} by {tool}, {time.monotonic() - started:.1f} s")
     return 0
@@ -123,10 +128,14 @@ def usable(environment: Environment) -> bool:
     return answer.returncode == 0
 
 
-def install_libraries(environment: Environment) -> None:
-    """Install the dependencies and development tools at the constrained versions."""
+def install_libraries(environment: Environment, *groups: str) -> None:
+    """Install groups of requirements at the constrained versions.
+
+    :param groups: names of ``[project.optional-dependencies]``; ``dependencies`` are those of the provider itself.
+    """
     project = project_table()
-    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    of_group = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
+    requirements = [requirement for group in groups for requirement in of_group[group]]
     constraints = ROOT / "constraints" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
     if constraints.is_file():
         requirements += ["--constraint", str(constraints)]

@@ -91,7 +91,7 @@ GUARDS_OF_THE_CONTRACT: tuple[Guard, ...] = (
     ),
     Guard(
         "contract: published partitions say what was taken out of them",
-        "pipeline/tasks.py",
+        "pipeline/published_evidence.py",
         "redaction=generation.contract.redaction.to_json(),",
         "redaction={},",
         (_CAME_LATER,),

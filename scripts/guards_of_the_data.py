@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.guard import AWS, CLI, DOMAIN, PIPELINE, Guard, off
+from scripts.guard import AWS, CLI, CONVERSION, DOMAIN, PIPELINE, Guard, off
 
 GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
     # ------------------------------------------------------------------------------------ only verified data is seen
@@ -256,6 +256,21 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
         (
             f"{DOMAIN}test_retention.py::test_rules_of_others_stay_and_an_old_form_becomes_what_s3_takes_beside_a_filter",
         ),
+    ),
+    # ------------------------------------------------------------------------------- what is not shown is counted and told
+    Guard(
+        "a blank before a colon does not make up for a name that occurs twice",
+        "conversion/checked.py",
+        "if uncounted := lines_with_uncounted_names(text):",
+        "if uncounted := lines_with_uncounted_names(b''):",
+        (f"{CONVERSION}test_differential.py::test_a_blank_in_one_line_hides_no_name_that_another_has_twice",),
+    ),
+    Guard(
+        "lines in quarantine are a trouble that is told of",
+        "pipeline/freshness.py",
+        "quarantined=newest_quarantined(ledger, chain),",
+        "quarantined=newest_quarantined(ledger, chain)[:0],",
+        (f"{PIPELINE}test_quarantine.py::test_the_newest_is_named_and_the_others_counted",),
     ),
     # --------------------------------------------------------------------------------------------- again is the same
     Guard(

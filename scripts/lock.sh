@@ -7,7 +7,7 @@ command -v uv >/dev/null || { echo "error: uv is not on PATH. Remedy: pip instal
 for minor in 3.11 3.12 3.13; do
     file="constraints/constraints-$minor.txt"
     printf '# Written by `make constraints` for Python %s; do not edit.\n' "$minor" >"$file.new"
-    uv pip compile pyproject.toml --extra dev --python-version "$minor" --python-platform linux \
+    uv pip compile pyproject.toml --extra dev --extra docs --extra checks --python-version "$minor" --python-platform linux \
         --strip-extras --no-annotate --no-header --quiet "$@" >>"$file.new"
     mv "$file.new" "$file"
     echo "$file: $(grep -c == "$file") versions"

@@ -11,12 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ddb_export.assets import asset_name as asset_name
+    from ddb_export.assets import lake_asset as lake_asset
+    from ddb_export.assets import output_asset as output_asset
+    from ddb_export.config.json_schema import export_json_schema as export_json_schema
     from ddb_export.config.loader import load_tables as load_tables
     from ddb_export.config.model import TableConfiguration as TableConfiguration
     from ddb_export.dag_factory import build_dag as build_dag
     from ddb_export.dag_factory import export_params as export_params
     from ddb_export.dag_factory import export_task_group as export_task_group
-    from ddb_export.dag_factory import lake_asset as lake_asset
+    from ddb_export.domain.partition_key import PartitionKey as PartitionKey
     from ddb_export.exceptions import BudgetError as BudgetError
     from ddb_export.exceptions import ClaimConflictError as ClaimConflictError
     from ddb_export.exceptions import ConfigurationError as ConfigurationError
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from ddb_export.freshness_dag import build_freshness_dag as build_freshness_dag
     from ddb_export.hooks.lake import LakeHook as LakeHook
     from ddb_export.links.export import DynamoDBExportLink as DynamoDBExportLink
+    from ddb_export.operators.announce import AnnouncePublishedOperator as AnnouncePublishedOperator
     from ddb_export.operators.check import CheckPublishedOperator as CheckPublishedOperator
     from ddb_export.operators.compact import CompactFilesOperator as CompactFilesOperator
     from ddb_export.operators.convert import ConvertDataFilesOperator as ConvertDataFilesOperator
@@ -65,8 +70,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
-    "ddb_export.dag_factory": ("build_dag", "export_params", "export_task_group", "lake_asset"),
+    "ddb_export.dag_factory": ("build_dag", "export_params", "export_task_group"),
+    "ddb_export.assets": ("asset_name", "lake_asset", "output_asset"),
+    "ddb_export.domain.partition_key": ("PartitionKey",),
     "ddb_export.config.model": ("TableConfiguration",),
+    "ddb_export.config.json_schema": ("export_json_schema",),
     "ddb_export.config.loader": ("load_tables",),
     "ddb_export.exceptions": (
         "BudgetError",
@@ -96,6 +104,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ddb_export.freshness_dag": ("build_freshness_dag",),
     "ddb_export.hooks.lake": ("LakeHook",),
     "ddb_export.links.export": ("DynamoDBExportLink",),
+    "ddb_export.operators.announce": ("AnnouncePublishedOperator",),
     "ddb_export.operators.check": ("CheckPublishedOperator",),
     "ddb_export.operators.convert": (
         "ConvertDataFilesOperator",

@@ -5,7 +5,8 @@
     plan ─> export_base ─> verify_base ─> window[]( export ─> verify ) ─> hand_over
          ─> scan[] ─> merge_schema ─> convert[] ─> publish ─> check
 
-With the output ``raw``, ``register_raw`` stands between hand_over and check; with ``views``, ``plan_views ─> views[]`` follow widen.
+With the output ``raw``, ``register_raw`` stands between hand_over and check; with ``views``, ``plan_views ─> views[]`` follow widen. Behind
+publish, ``announce_snapshots`` and ``announce_changes[]`` tell Airflow of what is published.
 
 Windows run side by side, each to its own entry in the ledger; one that fails keeps no other back, but fails the run at its
 end. Nothing here talks to AWS: a DAG file is parsed every few seconds.
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
-    Asset,
     BaseOperator,
     CronDataIntervalTimetable,
     Param,
@@ -30,8 +30,8 @@ from airflow.sdk import (
     task_group,
 )
 
-from ddb_export.dag_schedule import boundaries_of
-from ddb_export.exceptions import UsageError
+from ddb_export.assets import add_announcements, lake_asset
+from ddb_export.group_declaration import arguments_of_dag, declared_in
 from ddb_export.notifiers.deadline import deadline_alerts
 from ddb_export.operators.check import CheckPublishedOperator
 from ddb_export.operators.compact import CompactFilesOperator
@@ -44,7 +44,7 @@ from ddb_export.operators.raw_tables import RegisterRawExportsOperator
 from ddb_export.operators.runs import HAND_OVER_TASK
 from ddb_export.operators.verify import VerifyExportOperator
 from ddb_export.operators.views import PlanViewsOperator
-from ddb_export.operators.widen import WidenColumnsOperator
+from ddb_export.operators.widen import AUTOMATIC, WidenColumnsOperator
 from ddb_export.pipeline.verification import VerificationLevel
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ def export_task_group(
     """
     declared_name = keys.get("name") or table.rpartition("/")[2] if isinstance(table, str) else table.name
     with TaskGroup(group_id or re.sub(r"[^A-Za-z0-9_-]", "_", str(declared_name))) as group:
-        declared = _declared(table, group.dag, keys)
-        group.default_args = {**_default_args(declared), **_of_dag(group, declared)}
+        declared = declared_in(group.dag, table, keys)
+        said = {**group.dag.default_args, **group.default_args}
+        group.default_args = {**_default_args(declared), **arguments_of_dag(said, declared)}
         group.tooltip = f"Keeps {declared.lake_uri} in step with the DynamoDB table {declared.table_name}"
         last = _add_tasks(declared, _asked_by_params() if obeys_params else {})
         last >> EmptyOperator(task_id="done", trigger_rule=TriggerRule.NONE_FAILED)
@@ -108,32 +109,6 @@ def export_task_group(
 def export_params() -> dict[str, Param]:
     """Return the params by which a run by hand is told what to do, new ones with each call, for the DAG around a group that obeys them."""
     return _params()
-
-
-def _declared(table: TableConfiguration | str, dag: DAG, keys: Mapping[str, Any]) -> TableConfiguration:
-    """Return the declaration, with when windows are cut, and since when, from the DAG where no key says it."""
-    boundaries = boundaries_of(dag)
-    if not isinstance(table, str):
-        if keys:
-            raise UsageError("export_task_group", "it was given a declared table and keys", "give one of them")
-        return table
-    from ddb_export.config.model import TableConfiguration
-
-    if of_others := sorted({"alerts", "catchup", "paused_at_creation", "sla", "tags"} & set(keys)):
-        remedy = "give catchup, paused_at_creation and tags to the DAG; declare sla and alerts in YAML, which the freshness DAG reads"
-        raise UsageError("export_task_group", f"{', '.join(of_others)} would say nothing in a group", remedy)
-    return TableConfiguration.declare(table=table, **{**boundaries, "start_date": dag.start_date, **keys})
-
-
-def _of_dag(group: TaskGroup, declared: TableConfiguration) -> dict[str, Any]:
-    """Return what the DAG says of all its tasks, and the table's declaration does not."""
-    said = {**group.dag.default_args, **group.default_args}
-    return {name: value for name, value in said.items() if name not in declared.model_fields_set}
-
-
-def lake_asset(table: TableConfiguration) -> Asset:
-    """Return the asset whose events tell that a table's lake has grown; its name never changes."""
-    return Asset(name=table.dag_id, uri=f"{table.lake_uri}/")
 
 
 def _params() -> dict[str, Param]:
@@ -225,9 +200,9 @@ def _asked_by_params() -> dict[str, Any]:
     }
 
 
-def _planned_exports(plan: PlanExportsOperator) -> str:
+def _planned(plan: PlanExportsOperator, key: str = "exports") -> str:
     """What the plan task pushed, or null: an XComArg would fail, in Airflow's words, where the plan task did."""
-    return f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}', key='exports') | tojson }}}}"
+    return f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}', key='{key}') | tojson }}}}"
 
 
 def _add_tasks(table: TableConfiguration, asked: Mapping[str, Any]) -> list[BaseOperator]:
@@ -255,6 +230,7 @@ def _add_tasks(table: TableConfiguration, asked: Mapping[str, Any]) -> list[Base
         month_budget=None if table.budget.month is None else f"{table.budget.month:f}",
         prices=table.own_prices,
         contract=table.contract.contract.to_json(),
+        widen=table.widening == AUTOMATIC or asked.get("widen", False),
         **exporting,
         **{key: template for key, template in asked.items() if key not in ("widen", "compact")},
     )
@@ -276,7 +252,7 @@ def _add_tasks(table: TableConfiguration, asked: Mapping[str, Any]) -> list[Base
     windows = window.expand_kwargs(plan.output)
     hand_over = HandOverOperator(
         task_id=HAND_OVER_TASK,
-        exports=_planned_exports(plan),
+        exports=_planned(plan),
         outputs=table.outputs,
         file_groups=table.file_groups,
         trigger_rule=TriggerRule.ALL_DONE,
@@ -310,6 +286,7 @@ def _add_conversion(
     merge_schema = MergeSchemaOperator(
         task_id="merge_schema",
         file_groups=hand_over.output,
+        widen=plan.widen,
         contract=contract,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
     )
@@ -324,10 +301,12 @@ def _add_conversion(
     )
     check = CheckPublishedOperator(
         task_id="check",
-        exports=_planned_exports(plan),
+        exports=_planned(plan),
         outputs=table.outputs,
         workgroup=table.athena.workgroup,
         output_location=table.athena_output_location,
+        estimate=_planned(plan, "estimate"),
+        prices=table.own_prices,
         outlets=[lake_asset(table)],
         trigger_rule=TriggerRule.ALL_DONE,
     )
@@ -335,17 +314,19 @@ def _add_conversion(
     last: list[BaseOperator] = [_add_compaction(table, asked)]
     widen = _add_widening(table, asked)
     convert >> publish >> check >> widen >> last
+    publishing: list[BaseOperator] = [publish]
     if "raw" in table.outputs:
         register_raw = RegisterRawExportsOperator(
             task_id="register_raw",
-            exports=_planned_exports(plan),
+            exports=_planned(plan),
             database=table.database,
             trigger_rule=TriggerRule.ALL_DONE,
         )
         hand_over >> register_raw >> check
+        publishing.append(register_raw)
     if table.views:
         last.append(_add_views(widen, table, asked))
-    return last
+    return [*last, *add_announcements(table, plan, publishing)]
 
 
 def _add_widening(table: TableConfiguration, asked: Mapping[str, Any]) -> WidenColumnsOperator:

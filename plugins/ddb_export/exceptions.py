@@ -6,7 +6,8 @@
     ├── ConfigurationError          what the user declared cannot be used (also ValueError)
     ├── UsageError                  an argument of a command or operator cannot be used (also ValueError)
     ├── NotReachableError           a service or file could not be reached or may not be read
-    │   └── PermissionDeniedError   … because a permission is missing
+    │   ├── PermissionDeniedError   … because a permission is missing
+    │   └── NotAllToldError         a notifier did not take a notice (below ``pipeline.incidents``)
     ├── TableError                  the DynamoDB table cannot be exported as asked
     │   ├── TableMissingError
     │   ├── PointInTimeRecoveryError

@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "ddb_export.operators.announce",
                     "ddb_export.operators.athena",
                     "ddb_export.operators.base",
                     "ddb_export.operators.check",

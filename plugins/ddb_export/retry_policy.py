@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from ddb_export.exceptions import DdbExportError, ExportThrottledError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+
+_log = logging.getLogger(__name__)
 
 _FIRST_DELAY = timedelta(minutes=1)
 _LONGEST_DELAY = timedelta(minutes=15)
@@ -31,7 +34,12 @@ class DdbExportRetryPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        """Decide from the kind of error; errors that are not ours follow Airflow's own rule."""
+        """Decide from the kind of error; errors that are not ours follow Airflow's own rule.
+
+        Airflow asks after every failure of a task, the last one included: it is where the log says what the runbook knows of it.
+        """
+        if isinstance(exception, DdbExportError):
+            _log.error("what to do: docs/runbook.md#%s", _runbook_anchor(exception))
         if isinstance(exception, ExportThrottledError):
             longest = longest_back_off(max(try_number, 1), _FIRST_DELAY.total_seconds(), _LONGEST_DELAY.total_seconds())
             delay = timedelta(seconds=round(random.uniform(longest / 2, longest), 3))  # noqa: S311  # no secret
@@ -48,3 +56,9 @@ class DdbExportRetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> DdbExportRetryPolicy:  # noqa: ARG003  # Airflow's signature
         """Make the policy again."""
         return cls()
+
+
+def _runbook_anchor(error: DdbExportError) -> str:
+    """Return the place of an error in the runbook: the class that :mod:`ddb_export.exceptions` has of it."""
+    known = DdbExportError.__module__
+    return next(each.__name__ for each in type(error).__mro__ if each.__module__ == known)

@@ -82,6 +82,10 @@ class Table:
         """Read the ledger's claims, in order."""
         return [self.document(key) for key in self.keys("ledger/claims/")]
 
+    def verified(self) -> list[dict[str, Any]]:
+        """Read the ledger's evidence of verified exports, in order of their names."""
+        return [self.document(key) for key in self.keys("ledger/verified/")]
+
     def windows(self) -> list[tuple[str, str]]:
         """Return start and end of each claimed window, in order of claiming."""
         requests = [claim["request"] for claim in self.claims()]

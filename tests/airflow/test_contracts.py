@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator, RetryAction
 from airflow.triggers.base import BaseTrigger
 
 import ddb_export
+from ddb_export.aws.errors import ObjectMissingError
 from ddb_export.exceptions import ExportFailedError, ExportThrottledError, PermissionDeniedError
 from ddb_export.get_provider_info import get_provider_info
 from ddb_export.operators.base import LakeOperator
@@ -157,6 +158,14 @@ def test_public_names_hold_what_people_import():
 def test_what_only_a_person_can_help_is_not_tried_again(error, action):
     policy = DdbExportRetryPolicy.deserialize(DdbExportRetryPolicy().serialize())
     assert policy.evaluate(error, 1, 3).action is action
+
+
+def test_a_failed_tasks_log_names_the_place_in_the_runbook(caplog):
+    DdbExportRetryPolicy().evaluate(ObjectMissingError("x", "y", "z", code="NoSuchKey"), 1, 3)
+    assert caplog.messages == ["what to do: docs/runbook.md#NotReachableError"]
+    caplog.clear()
+    DdbExportRetryPolicy().evaluate(RuntimeError("x"), 1, 3)
+    assert caplog.messages == []
 
 
 @pytest.mark.scenario("F32")

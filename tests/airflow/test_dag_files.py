@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from tests.airflow.airflow_runs import run_scheduled
+from tests.airflow.runs import HOUR, make_table
+
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -45,6 +48,8 @@ def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
     assert dag.is_paused_upon_creation
     assert (dag.catchup, dag.max_active_runs) == (False, 1)
     assert sorted(dag.task_ids) == [
+        "announce_changes",
+        "announce_snapshots",
         "check",
         "compact",
         "convert",
@@ -74,7 +79,7 @@ def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
 def test_a_mistake_in_one_file_leaves_the_other_tables(airflow_database, tables, line, words):
     (tables / "users.yaml").write_text(GOOD.format(table="users") + line + "\n")
     bag = load(airflow_database)
-    assert sorted(bag.dags) == ["ddb_export__orders"]
+    assert sorted(bag.dags) == ["ddb_export__orders", "ddb_export_freshness"]
     (file, error), *more = bag.import_errors.items()
     assert more == []
     assert Path(file).name == "ddb_export_configuration.py"
@@ -83,6 +88,43 @@ def test_a_mistake_in_one_file_leaves_the_other_tables(airflow_database, tables,
     assert ". Remedy: " in last
     for word in words:
         assert word in last
+
+
+def test_removing_a_table_keeps_its_lake(airflow_database, tables, lab, account, aws, connection):
+    """Nothing calls AWS for a file that is gone; put back, the table has its DAG id again and its chain goes on."""
+    table = make_table(lab, account, aws, connection)
+    table.write(table.midnights[0] + HOUR, {"id": {"S": "a"}})
+    table.now()
+    file = tables / f"{table.name}.yaml"
+    # JSON is YAML.
+    text = json.dumps({**table.configuration, "outputs": ["raw"]}, default=str)
+    dag_id = f"ddb_export__{table.name}"
+    others = ["ddb_export__orders", "ddb_export__users"]
+
+    def objects() -> list[tuple[str, str, str]]:
+        pages = aws("s3").get_paginator("list_objects_v2").paginate(Bucket=table.bucket)
+        return [(each["Key"], each["ETag"], str(each["LastModified"])) for page in pages for each in page["Contents"]]
+
+    file.write_text(text)
+    run = run_scheduled(load(airflow_database).dags[dag_id], table.midnights[0], table.midnights[1])
+    assert (run.state, run.failures) == ("success", [])
+    before, partitions = objects(), table.partitions()
+
+    file.unlink()
+    lab.clear_calls(account)
+    bag = load(airflow_database)
+    assert (sorted(bag.dags), bag.import_errors, lab.calls(account)) == (others, {}, [])
+    assert (objects(), table.partitions()) == (before, partitions)
+
+    file.write_text(text)
+    bag = load(airflow_database)
+    assert sorted(bag.dags) == sorted([*others, dag_id])
+    run = run_scheduled(bag.dags[dag_id], table.midnights[1], table.midnights[2])
+    assert (run.state, run.failures) == ("success", [])
+    # The note of estimates is disposable, and grows by the second run's.
+    kept = {each for each in before if not each[0].endswith("/ledger/estimates.json")}
+    assert kept <= set(objects())
+    assert [export["export_type"] for export in table.completed()] == ["FULL_EXPORT", "INCREMENTAL_EXPORT"]
 
 
 PARSE = """

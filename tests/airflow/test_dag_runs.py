@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def test_catches_up_in_one_run_after_days_of_pause_and_the_ledger_wins(busy, cap
     assert late.xcom("hand_over", "export_end") == text[4]
 
 
-def test_a_cleared_run_exports_nothing_again_and_ends_in_the_same_lake(table, dag):
+def test_a_cleared_run_exports_nothing_again_and_ends_in_the_same_lake(table, dag, capsys):
     m = table.midnights
     run_scheduled(dag, m[0], m[1])
     run = run_scheduled(dag, m[1], m[2])
@@ -86,6 +87,13 @@ def test_a_cleared_run_exports_nothing_again_and_ends_in_the_same_lake(table, da
     billed = len(table.lab.calls(table.account, operation="ExportTableToPointInTime"))
     cleared = run_again(run)
     assert (cleared.state, cleared.failures) == ("success", [])
+    # 10 MB at 0.10 USD per GB, the requests that wrote the files, a count; a cleared run says the same of what it paid once.
+    for each in (run, cleared):
+        bill = each.xcom("check")
+        assert Decimal(bill["billed_usd"]) >= Decimal("0.00113")
+        assert Decimal(bill["estimated_usd"]) >= Decimal("0.00113")
+    assert run.xcom("check")["billed_usd"] == cleared.xcom("check")["billed_usd"]
+    assert "this run's exports: 1 billed 10.0 MB, about 0.0" in capsys.readouterr().out
     assert table.lake_files() == before
     assert sorted(table.keys("ledger/")) == sorted(key for key in keys if key.startswith("ledger/"))
     assert len(table.started()) == exports
@@ -95,7 +103,7 @@ def test_a_cleared_run_exports_nothing_again_and_ends_in_the_same_lake(table, da
 @pytest.mark.scenario("F8")
 def test_a_run_too_early_waits_deferred_and_declares_no_gap(table, dag, capsys):
     m = table.midnights
-    table.lab.set_clock(m[3] + timedelta(minutes=4, seconds=57), table.account)
+    table.lab.set_clock(m[3] + timedelta(minutes=4, seconds=40), table.account)
     run = run_scheduled(dag, m[0], m[3])
     assert (run.state, run.failures) == ("success", [])
     log = capsys.readouterr().out
@@ -133,6 +141,7 @@ def test_backfill_rebuilds_what_is_covered_and_exports_what_is_not(table, dag):
     rebuilt = run_backfill(dag, m[2], m[3])
     assert (rebuilt.state, rebuilt.failures) == ("success", [])
     assert rebuilt.xcom("publish")[0]["rows"] == 0
+    assert rebuilt.xcom("check")["billed_usd"] == "0"
     assert (table.lake_files(), len(table.started())) == (before, exports)
     history = run_again(early)
     assert (history.state, history.failures) == ("success", [])

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ddb_export.cli import main
 from ddb_export.config.loader import load_tables
 from ddb_export.dag_factory import build_dag
+from ddb_export.operators.preflight import PreflightOperator
+from ddb_export.pipeline.doctor import Doctor
 from local_aws.client import Lab
 from tests.airflow.airflow_runs import run_scheduled
 from tests.airflow.runs import DAY, HOUR
@@ -121,7 +124,9 @@ def folder(accounts: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str
     statements = []
     for table, (number, region) in accounts.tables.items():
         role = f"role_arn: arn:aws:iam::{number}:role/lake"
-        (tmp_path / f"{table}.yaml").write_text("\n".join([f"table: {table}", f"region: {region}", role, ""]))
+        # One of them with all services, the other with as few tasks as there can be.
+        outputs = "outputs: " + ("[snapshots, changes]" if table.startswith("orders") else "[raw]")
+        (tmp_path / f"{table}.yaml").write_text("\n".join([f"table: {table}", f"region: {region}", role, outputs, ""]))
         assert main(["policy", table, "--tables", str(tmp_path), "--document", "bucket"]) == 0
         # To the lab's buckets a session is its account: the account's root stands for the role.
         printed = capsys.readouterr().out.replace(f"{number}:role/lake", f"{number}:root")
@@ -130,14 +135,31 @@ def folder(accounts: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str
     return tmp_path
 
 
+def _hold_to_its_policy(
+    accounts: Accounts, folder: Path, table: str, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """Let a table's account do what ``ddb-export policy`` prints for its role, and nothing else."""
+    assert main(["policy", table, "--tables", str(folder)]) == 0
+    policy: dict[str, Any] = json.loads(capsys.readouterr().out)
+    accounts.lab.allow_only(accounts.tables[table][0], policy)
+    with pytest.raises(ClientError, match="dynamodb:Scan"):
+        accounts.client(table, "dynamodb").scan(TableName=table)
+    return policy
+
+
 @pytest.mark.scenario("F30")
-def test_each_table_is_exported_by_the_role_of_its_own_account(accounts: Accounts, folder: Path):
+def test_each_table_is_exported_by_the_role_of_its_own_account_under_its_printed_policy(
+    accounts: Accounts, folder: Path, capsys
+):
+    """Two accounts, a bucket and a key of a third, roles and their policies together. The lab enforces no KMS grants, so they are looked for."""
     tables = {table.name: table for table in load_tables(folder)}
+    for name, table in tables.items():
+        policy = _hold_to_its_policy(accounts, folder, name, capsys)
+        of_key = [each for each in policy["Statement"] if "kms:GenerateDataKey" in each["Action"]]
+        assert [each["Resource"] for each in of_key] == [table.kms_key]
     accounts.lab.clear_calls()
     for name, table in tables.items():
-        # One of them with all services, the other with as few tasks as there can be.
-        dag = build_dag(table if name.startswith("orders") else table.model_copy(update={"outputs": ("raw",)}))
-        run = run_scheduled(dag, accounts.midnight - DAY, accounts.midnight)
+        run = run_scheduled(build_dag(table), accounts.midnight - DAY, accounts.midnight)
         assert (run.state, run.failures) == ("success", [])
         account, region = accounts.tables[name]
         exports = accounts.lab.exports(account)
@@ -153,6 +175,36 @@ def test_each_table_is_exported_by_the_role_of_its_own_account(accounts: Account
         assert head["SSEKMSKeyId"] == table.kms_key
     own = {call["operation"] for call in accounts.lab.calls(accounts.airflow)}
     assert own == {"AssumeRole"}, "the connection's own account must not be asked for anything else"
+
+
+@pytest.mark.scenario("F30")
+def test_the_doctor_looks_for_the_key_in_the_buckets_region_with_the_tables_role(accounts: Accounts, folder: Path):
+    """The bucket and its key are in us-east-1, in an account of their own; one of the tables is elsewhere."""
+    for table in load_tables(folder):
+        operator = PreflightOperator(
+            task_id="preflight",
+            table=table.table,
+            database="lake",
+            kms_key=table.kms_key,
+            bucket=table.bucket,
+            bucket_owner=table.bucket_owner,
+            prefix="lake",
+            lake_name=table.name,
+            aws_conn_id="lab",
+            region_name=table.region,
+            role_arn=table.role_arn,
+        )
+        accounts.lab.clear_calls()
+        findings = {each.check: each for each in Doctor(operator.hook.client, operator.declared).examine()}
+        account, region = accounts.tables[table.name]
+        assert (findings["kms key"].level, f"{table.kms_key}, usable") == ("ok", findings["kms key"].found)
+        assert findings["region"].level == ("ok" if region == "us-east-1" else "warn")
+        assert findings["bucket"].level == "ok"
+        assert {each["operation"] for each in accounts.lab.calls(account, service="kms")} == {
+            "DescribeKey",
+            "GenerateDataKey",
+        }
+        assert [each["operation"] for each in accounts.lab.calls(accounts.airflow)] == ["AssumeRole"]
 
 
 def _content(accounts: Accounts, bucket: str, key: str) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,8 +19,10 @@ from aiosmtpd.controller import Controller
 from ddb_export.config.alerts import NotifierConfiguration
 from ddb_export.domain.incidents import NoticeKind
 from ddb_export.domain.notices import Notice
+from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import NotReachableError
-from ddb_export.notifiers.dispatch import send
+from ddb_export.notifiers.dispatch import identity_of, send
+from ddb_export.pipeline.incidents import NotAllToldError
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
@@ -98,9 +102,43 @@ def slack(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[l
         server.shutdown()
 
 
+@pytest.fixture
+def ses(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What SES was asked for: the query protocol's parameters; the answer is the API's."""
+    asked: list[dict[str, Any]] = []
+    answer = (
+        b'<SendRawEmailResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><SendRawEmailResult><MessageId>1</MessageId>'
+        b"</SendRawEmailResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></SendRawEmailResponse>"
+    )
+
+    class Ses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            asked.append({key: value[0] for key, value in parse_qs(body).items()})
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        extra = {"region_name": "us-east-1", "endpoint_url": f"http://127.0.0.1:{server.server_address[1]}"}
+        document = {"conn_type": "aws", "login": "lab", "password": "lab", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_SES_LAB", json.dumps(document))
+        yield asked
+        server.shutdown()
+
+
+def declared(notifier: str, **arguments: Any) -> dict[str, Any]:
+    return NotifierConfiguration(notifier=notifier, arguments=arguments).model_dump()
+
+
 def tell(notifier: str, **arguments: Any) -> None:
-    declared = NotifierConfiguration(notifier=notifier, arguments=arguments)
-    send(NOTICE, [declared.model_dump()], {})
+    send(NOTICE, [declared(notifier, **arguments)], {})
 
 
 def test_mail(mail):
@@ -110,6 +148,42 @@ def test_mail(mail):
     content = got.get_body(("html",)).get_content()
     assert "orders: the data of &lt;b&gt; &amp; {{ 7 * 7 }} is late<br>" in content
     assert "Last good: data is complete to 2026-03-01T00:00:00Z, 1 d 3 h ago<br>" in content
+
+
+def test_ses(ses):
+    tell("ses", mail_from="lake@example.com", to="on-call@example.com", aws_conn_id="ses_lab")
+    (asked,) = ses
+    assert (asked["Action"], asked["Source"]) == ("SendRawEmail", "lake@example.com")
+    assert asked["Destinations.member.1"] == "on-call@example.com"
+    got = message_from_bytes(b64decode(asked["RawMessage.Data"]), policy=policy.default)
+    assert (got["To"], got["Subject"]) == ("on-call@example.com", "[ddb_export] orders: late")
+    assert "Remedy: run it<br>" in got.get_body(("html",)).get_content()
+
+
+@pytest.mark.scenario("F37")
+def test_who_took_a_notice_is_said_when_another_did_not_and_is_not_told_again(slack):
+    down = declared("smtp", to="a@example.com", from_email="b@example.com", smtp_conn_id="nowhere")
+    works = declared("slack_webhook", slack_webhook_conn_id="hook_lab")
+    with pytest.raises(NotAllToldError, match="SmtpNotifier: it could not tell") as raised:
+        send(NOTICE, [down, works], {})
+    assert raised.value.taken_by == {identity_of(works)}
+    with pytest.raises(NotAllToldError) as again:
+        send(replace(NOTICE, taken_by=raised.value.taken_by), [down, works], {})
+    assert (len(slack), again.value.taken_by) == (1, frozenset())
+
+
+def test_the_name_of_a_notifier_hangs_on_its_arguments_and_does_not_hold_them():
+    first = declared("slack", channel="#data", password="secret")
+    assert identity_of(first) == identity_of({**first, "arguments": dict(reversed(first["arguments"].items()))})
+    assert identity_of(first) != identity_of(declared("slack", channel="#other", password="secret"))
+    assert "secret" not in identity_of(first)
+    assert "#data" not in identity_of(first)
+
+
+def test_the_last_good_window_is_said_from_and_to():
+    notice = replace(NOTICE, last_window=Stretch(SINCE - timedelta(days=1), SINCE))
+    last = "; the last window is [2026-02-28T00:00:00Z, 2026-03-01T00:00:00Z)"
+    assert f"Last good: data is complete to 2026-03-01T00:00:00Z, 1 d 3 h ago{last}\n" in notice.text
 
 
 def test_slack(slack):

@@ -48,6 +48,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "raw alone": {"outputs": ["raw"]},
     "everything": {"outputs": ["raw", "snapshots", "changes"], "views": True, "partition_index": True},
     "entities": {"views": True, "contract": ENTITIES, "output_location": "s3://results/athena/", "workgroup": "lake"},
+    "tagged": {"retention": {"raw": {"keep": "90d"}, "object_tags": {"team": "shop"}}},
     "another account's bucket and key": {"bucket_owner": "999988887777", "kms_key": "alias/lake"},
 }
 
@@ -87,6 +88,7 @@ def test_preflight_asks_for_the_grants_that_the_doctor_asks_for(parameters):
     asked = list(required_grants(operator.declared, table))
     assert asked == list(required_grants(declared_of(configured), table))
     assert policy_subject(operator.declared, table) == policy_subject(declared_of(configured), table)
+    assert operator.declared.retention == declared_of(configured).retention
     shown = tuple(configured.glue_tables[each] for each in configured.view_names) if configured.views else ()
     assert declared_of(configured).views == shown
     views = [grant.resource for grant in asked if grant.resource.endswith("/my_orders_customer")]

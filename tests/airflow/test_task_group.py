@@ -100,6 +100,42 @@ def test_the_dags_default_args_count_where_the_declaration_is_silent():
     assert (plan.retries, plan.pool, plan.owner) == (9, "big", "bob")
 
 
+ARN = "arn:aws:dynamodb:eu-central-1:111122223333:table/orders"
+DECLARED = {"schedule": None, "start_date": START, **KEYS}
+
+
+@pytest.mark.parametrize(
+    ("table", "keys", "region"),
+    [
+        ("orders", {**KEYS, "region": "eu-west-1"}, "eu-west-1"),
+        (ARN, KEYS, "eu-central-1"),
+        (TableConfiguration.declare(table="orders", region="ap-south-1", **DECLARED), {}, "ap-south-1"),
+        (TableConfiguration.declare(table=ARN, **DECLARED), {}, "eu-central-1"),
+        ("orders", KEYS, "us-east-1"),
+        ("orders", {**KEYS, "region": None}, "us-east-1"),
+    ],
+    ids=["key", "ARN", "declared key", "declared ARN", "silent", "null"],
+)
+def test_what_the_declaration_says_under_another_name_than_the_operators_counts_too(table, keys, region):
+    """``region`` is the operators' ``region_name``, ``name`` their ``lake_name``; a name is never the DAG's matter."""
+    ours = {"region_name": "us-east-1", "lake_name": "of_another", "role_arn": "arn:aws:iam::111122223333:role/dag"}
+    with DAG("own", schedule=None, start_date=START, default_args=ours) as dag:
+        export_task_group(table, **keys)
+    told = [getattr(task, "partial_kwargs", None) or vars(task) for task in dag.tasks]
+    told = [each for each in told if "region_name" in each]
+    assert len(told) == 12
+    assert {each["region_name"] for each in told} == {region}
+    assert {each["role_arn"] for each in told} == {ours["role_arn"]}
+    assert {each["lake_name"] for each in told} == {"orders"}
+
+
+def test_a_queue_that_is_declared_null_is_airflows_own():
+    with DAG("own", schedule=None, start_date=START, default_args={"queue": "big"}) as dag:
+        export_task_group("orders", **KEYS)
+        export_task_group("flights", **KEYS, queue=None)
+    assert (dag.get_task("orders.plan").queue, dag.get_task("flights.plan").queue) == ("big", "default")
+
+
 def test_a_declared_table_takes_no_keys():
     table = TableConfiguration.declare(table="orders", schedule=None, start_date=START, **KEYS)
     with DAG("own", schedule=None, start_date=START), pytest.raises(UsageError, match="give one of them"):

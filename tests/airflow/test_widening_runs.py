@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+import io
+import json
+
+import pyarrow.parquet as pq
 import pytest
 
 from tests.airflow.airflow_runs import run_manually, run_scheduled
@@ -11,6 +16,16 @@ pytestmark = [
     pytest.mark.airflow,
     pytest.mark.filterwarnings("ignore"),  # Airflow and its libraries warn about themselves
 ]
+
+
+KEY = b"the owner's key"
+
+
+@pytest.fixture
+def hash_key(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An Airflow connection that has the key of the hashes."""
+    monkeypatch.setenv("AIRFLOW_CONN_PII", json.dumps({"conn_type": "generic", "password": KEY.decode()}))
+    return "pii"
 
 
 @pytest.fixture
@@ -81,4 +96,47 @@ def test_a_rule_of_the_contract_that_came_later_is_said_by_publish_and_carried_o
     assert asked.state == "success"
     assert "price: plain, and the contract drops it" in asked.xcom("widen")["changes"]
     assert run_manually(growing.dag(contract=contract)).state == "success"
-    assert said not in capsys.readouterr().out.rpartition("is done; the columns have version")[2]
+    assert said not in capsys.readouterr().out.rpartition("done; the columns have version")[2]
+
+
+def shown(table: Table, output: str = "changes") -> str:
+    """Everything that readers by path are shown of an output, old images and ``_overflow`` included."""
+    live = [key for key in table.keys(f"{output}/") if key.endswith("/_live.json")]
+    files = [f"{key.removesuffix('_live.json')}{each['path']}" for key in live for each in table.document(key)["files"]]
+    return "".join(str(pq.read_table(io.BytesIO(table.content(file))).to_pylist()) for file in files)
+
+
+def test_a_type_of_the_contract_is_carried_out_by_a_run_that_asks(growing, capsys):
+    """The run's own window has a value that the published type does not hold, and the declared one does."""
+    m = growing.midnights
+    assert run_scheduled(growing.dag(), m[0], m[1]).state == "success"
+    contract = {"columns": {"price": {"type": "decimal(10,2)"}}, "on_violation": "quarantine", "quarantine_limit": "0"}
+    refused = run_scheduled(growing.dag(contract=contract), m[1], m[2])
+    assert "published as column price bigint, and the contract says decimal(10,2)" in refused.error("plan")
+    assert "or a run by hand with widen: true" in refused.error("plan")
+    capsys.readouterr()
+    asked = run_manually(growing.dag(contract=contract), widen=True, to=m[2].isoformat())
+    assert (asked.state, [str(each) for each in asked.failures]) == ("success", [])
+    assert "this run publishes it so" in capsys.readouterr().out
+    assert asked.xcom("publish")[0]["overflow"] == "price: 1 too wide"
+    assert asked.xcom("widen")["changes"] == "price: bigint becomes decimal(10,2)"
+    assert price(growing) == price(growing, "snapshots") == "decimal(10,2)"
+    assert "'price': Decimal('2.25')" in shown(growing)
+    assert run_scheduled(growing.dag(contract=contract), m[2], m[3]).state == "success"
+
+
+def test_a_hash_of_a_number_holds_in_what_a_run_publishes_and_is_carried_out_when_it_can_be_paid(growing, hash_key):
+    m = growing.midnights
+    assert run_scheduled(growing.dag(), m[0], m[1]).state == "success"
+    contract = {"columns": {"price": {"hash": True}}, "hash_conn_id": hash_key, "on_violation": "fail"}
+    dear = growing.dag(contract=contract, widening="automatic")
+    dear.get_task("widen").budget = "0"
+    first = run_scheduled(dear, m[1], m[2])
+    assert (first.state, first.states["publish"], first.states["widen"]) == ("success", "success", "skipped")
+    assert (price(growing), "2.25" in shown(growing)) == ("bigint", False), "redacted, with the type of before"
+    asked = run_scheduled(growing.dag(contract=contract, widening="automatic"), m[2], m[3])
+    assert (asked.state, [str(each) for each in asked.failures]) == ("success", [])
+    assert price(growing) == "string"
+    digests = [hmac.digest(KEY, b'{"N":"%s"}' % number, "sha256").hex() for number in (b"1", b"2.25")]
+    assert [f"'price': '{digest}'" in shown(growing) for digest in digests] == [False, True]
+    assert f"'price': '{digests[0]}'" in shown(growing, "snapshots")

@@ -35,15 +35,15 @@ def test_months_add_up_what_each_export_was_billed(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert list(document) == list(EMPTY_DOCUMENT)
     (table,) = document["tables"]
-    requests = Decimal(4 * 3 + 5) * Decimal("0.000005")
+    requests, count = Decimal(4 * 3 + 5) * Decimal("0.000005"), Decimal("0.00005")
     region = ARN.split(":")[3]
     per_gb = Decimal("0.10") if region == "us-east-1" else Decimal("0.12")
     factor = per_gb / Decimal("0.10")
     march, april = table["months"]
     assert (march["month"], march["exports"], march["full_bytes"]) == ("2026-03", 1, 2 * 10**9)
-    assert Decimal(march["usd"]) == 2 * per_gb + requests * factor
+    assert Decimal(march["usd"]) == 2 * per_gb + (requests + count) * factor
     assert (april["month"], april["incremental_bytes"]) == ("2026-04", 50_000_000)
-    assert Decimal(april["usd"]) == Decimal("0.05") * per_gb + requests * factor
+    assert Decimal(april["usd"]) == Decimal("0.05") * per_gb + (requests + count) * factor
     assert Decimal(document["usd"]) == sum(Decimal(each["usd"]) for each in table["exports"])
     assert [each["month"] for each in table["exports"]] == ["2026-03", "2026-04"]
     assert table["pending"] == 1

@@ -199,6 +199,13 @@ def test_who_may_not_read_data_files_is_told(ready, doctor, lab, account):
     assert failed(doctor(outputs="[raw]")) == []
 
 
+def test_who_is_not_reachable_is_no_finding(run, monkeypatch):
+    monkeypatch.setattr("ddb_export.aws.clients._ATTEMPTS", 1)
+    code, out, err = run("--endpoint-url", "http://127.0.0.1:9")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "Remedy: check the network, the region and the endpoint URL" in err
+
+
 def test_a_folder_is_no_configuration(lab, capsys):
     assert main(["doctor", "s3://lake/tables/orders", "--endpoint-url", lab.endpoint_url, "--json"]) == 2
     assert list(json.loads(capsys.readouterr().out)) == list(EMPTY_DOCUMENT)

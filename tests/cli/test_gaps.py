@@ -16,7 +16,7 @@ from tests.domain.test_gaps import ARN, BASE, HOUR, claim, entry
 
 KEYS = {
     "ok", "table", "table_arn", "chains", "base", "head", "lag_seconds", "holes", "islands", "history", "overlaps",
-    "pending", "overflow", "overflow_unknown", "contract", "raw_removed", "errors",
+    "pending", "overflow", "overflow_unknown", "contract", "quarantine", "raw_removed", "errors",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from ddb_export.aws.object_lifecycle import ObjectLifecycle
 from ddb_export.cli import main
 from ddb_export.cli.lifecycle import EMPTY_DOCUMENT
-from ddb_export.domain.policy import PolicySubject, Variant, grants, role_policy
+from ddb_export.domain.policy import Variant
 from ddb_export.domain.retention import TIER_TAG, Fate, Retention
 from ddb_export.domain.wider_columns import Wish
 from ddb_export.exceptions import PermissionDeniedError, VerificationError
@@ -26,6 +26,7 @@ from ddb_export.pipeline.raw_tables import RawTables
 from ddb_export.pipeline.retention import RawRetention
 from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
+from tests.cli.policies import policy_of
 from tests.pipeline.tables import BUCKET, LakeTable
 
 FIRST, SECOND = "20260301T1200Z-20260302T0000Z-a1", "20260302T0000Z-20260303T0000Z-a1"
@@ -252,7 +253,7 @@ def show_raw(table: LakeTable) -> None:
 
 def begin_widening(table: LakeTable) -> None:
     widening = TableWidening(table.work, table.glue)
-    widening._begin(widening.plan(Wish(), table.now).widening)
+    widening._records.begin(widening.plan(Wish(), table.now).widening)
 
 
 def change(table: LakeTable, key: str, **values: Any) -> None:
@@ -442,26 +443,6 @@ def test_prune_asks_s3_what_time_it_is(table, command):
     assert ahead == []
 
 
-def policy_of(account: str, *without: str) -> dict[str, Any]:
-    subject = PolicySubject(
-        partition="aws",
-        account=account,
-        region="us-east-1",
-        table="orders",
-        bucket=BUCKET,
-        bucket_account=account,
-        folder=ROOT,
-        database="lake",
-        workgroup="primary",
-        results_bucket=BUCKET,
-        results_folder="",
-        typed_tables={"snapshots": "orders_snapshots", "changes": "orders_changes"},
-    )
-    granted = grants(subject, Variant.LIFECYCLE)
-    kept = [replace(each, actions=tuple(one for one in each.actions if one not in without)) for each in granted]
-    return role_policy([each for each in kept if each.actions])
-
-
 def test_the_lifecycle_policy_is_enough_and_nothing_in_it_is_spare(table, command, lab, account):
     tier = "retention: {raw: {tier: {after: 1d, storage_class: GLACIER_IR}}}"
     for option, more, actions in (
@@ -470,10 +451,10 @@ def test_the_lifecycle_policy_is_enough_and_nothing_in_it_is_spare(table, comman
         ("--apply", KEEP, ("s3:DeleteObject",)),
     ):
         for action in actions:
-            lab.allow_only(account, policy_of(account, action))
+            lab.allow_only(account, policy_of(account, Variant.LIFECYCLE, action))
             code, out, err = command("lifecycle", option, more=more)
             assert (code in (1, 3), "AccessDenied" in err) == (True, True), (action, out)
-        lab.allow_only(account, policy_of(account))
+        lab.allow_only(account, policy_of(account, Variant.LIFECYCLE))
         assert command("lifecycle", option, more=more)[0] == 0
     assert data_files(table, FIRST) == set()
     with pytest.raises(PermissionDeniedError):

@@ -79,7 +79,7 @@ def document(result: tuple[int, str, str]) -> dict[str, Any]:
 def test_first_run(table, plan):
     code, out, err = plan("orders")
     assert (code, err) == (0, "")
-    assert out.startswith("orders: 1 export to pay, about 0.0001 USD\n")
+    assert out.startswith("orders: 1 export to pay, about 0.0002 USD\n")
     assert "\n  run          scheduled, 2026-03-01T00:00:00Z to 2026-03-02T00:00:00Z\n" in out
     assert "\n  base         none yet\n" in out
     assert f"\n  recovery     {earliest(table)} to 2026-03-02T05:55" in out

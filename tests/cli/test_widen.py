@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ddb_export.cli import main
 from ddb_export.cli.widen import EMPTY_DOCUMENT
+from ddb_export.domain.policy import Variant
+from ddb_export.domain.widening import Widening
+from ddb_export.domain.wider_columns import ColumnChange
 from ddb_export.pipeline.rebuild import rebuild_ledger
+from ddb_export.pipeline.widening_records import WideningRecords
+from tests.cli.policies import policy_of
 from tests.pipeline.tables import BUCKET, LakeTable
 
 URI = f"s3://{BUCKET}/tables/orders"
@@ -135,7 +141,49 @@ def test_a_contract_that_contradicts_what_is_published_is_carried_out(table, com
     assert command("widen", more=contract)[1].startswith("orders: nothing to widen")
 
 
-def test_a_rule_of_the_contract_that_came_later_is_named_and_carried_out(table, command):
+def test_the_plan_says_what_would_be_lost_to_quarantine_and_it_is_not_done(table, command):
+    strict = "contract: {columns: {price: {type: bigint}}, on_violation: quarantine, quarantine_limit: '0'}"
+    command("widen")
+    code, out, err = command("widen", "--plan", more=strict)
+    risk = "price: up to 3 of the values that were counted do not fit bigint; their rows go to quarantine, as on_violation says"
+    assert (code, err, f"  at risk    {risk}\n" in out) == (0, "", True)
+    document = json.loads(command("widen", "--plan", "--json", more=strict)[1])
+    assert document["at_risk"] == [
+        {"column": "price", "type": "bigint", "values": 3, "exact": False, "becomes": "quarantine"},
+        {"column": "detail", "type": "string", "values": 1, "exact": True, "becomes": "quarantine"},
+    ]
+    assert "  stays  " not in out
+    code, out, err = command("widen", more=strict)
+    assert (code, out) == (1, "")
+    assert "2 of 2 lines were quarantined, more than contract.quarantine_limit (0) allows" in err
+    assert "is given up, and what it has not switched stays. Remedy: look at the reasons in quarantine/" in err
+    assert table.query("SELECT count(*), count(price) FROM orders_changes") == [["2", "1"]]
+    assert command("widen")[1].startswith("orders: nothing to widen")
+
+
+def test_one_that_nobody_asks_for_any_more_is_given_up(table, command):
+    records = WideningRecords(table.ledger)
+    column = table.ledger.read_schema().columns[2]
+    narrow = ColumnChange(column, replace(column, arrow_type="timestamp[us, tz=UTC]", unit="s"))
+    records.begin(Widening(1, 1, (narrow,), (), (), table.now, declared=("price",)))
+    code, out, _ = command("widen", "--plan")
+    said = "  given up   widening 1, which was begun before: no contract declares timestamp for column price any more\n"
+    assert (code, said in out) == (0, True)
+    document = json.loads(command("widen", "--json")[1])
+    assert (document["given_up"], document["widening"], document["state"]) == (1, 2, "done")
+    assert document["changes"][0]["to"] == "decimal(38,2)"
+    records.begin(Widening(3, 1, (narrow,), (), (), table.now, declared=("price",)))
+    document = json.loads(command("widen", "--json")[1])
+    assert (document["ok"], document["given_up"], document["widening"], document["state"]) == (
+        True,
+        3,
+        None,
+        "abandoned",
+    )
+    assert json.loads(command("widen", "--json")[1])["given_up"] is None
+
+
+def test_a_rule_of_the_contract_that_came_later_is_named_and_carried_out(table, command, lab, account):
     drop = "contract: {columns: {price: {drop: true}}}"
     code, out, _ = command("gaps", more=drop)
     assert (code, "  contract   price: plain, and the contract drops it; 2 exports, 20260301T1200Z-" in out) == (
@@ -163,7 +211,13 @@ def test_a_rule_of_the_contract_that_came_later_is_named_and_carried_out(table, 
     table.store.put(live, json.dumps({"generation": back}).encode())
     assert f"  {partition}/{back}/: older by the ledger, but Glue or" in command("prune", "--hours", "0")[1]
     table.store.put(live, shown)
+    for action in ("s3:GetObject", "s3:ListBucket", "s3:DeleteObject", "glue:GetTable", "glue:BatchGetPartition"):
+        lab.allow_only(account, policy_of(account, Variant.PRUNE, action))
+        code, out, err = command("prune", "--delete", "--hours", "0")
+        assert (code, out, "AccessDenied" in err) == (3, "", True), action
+    lab.allow_only(account, policy_of(account, Variant.PRUNE))
     document = json.loads(command("prune", "--delete", "--hours", "0", "--json")[1])
+    lab.allow_only(account)
     assert (document["deleted"], document["files"] > 1, len(document["generations"])) == (True, True, 2)
     assert command("prune", "--hours", "0")[1] == "orders: no older generation\n"
     assert command("prune", "--hours", "-1")[0] == 2

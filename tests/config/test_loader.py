@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +17,9 @@ import pytest
 from ddb_export.config.loader import load_tables
 from ddb_export.config.model import TableConfiguration
 from ddb_export.config.problems import InvalidFileError
+from ddb_export.config.synonyms import _WORDS_OF_KEYS, choice, keys_meant
+from ddb_export.domain.export_filter import ExportFilter
+from ddb_export.domain.retention import Retention
 from ddb_export.exceptions import ConfigurationError
 
 DEFAULTS = "bucket: lake\nprefix: p\ndatabase: db\nschedule: '@daily'\nstart_date: 2026-01-31\n"
@@ -83,6 +86,70 @@ def test_budgets_have_layers_like_athena(write: Write) -> None:
     (table,) = load_tables(folder)
     assert table.budget.run == 5
     assert table.own_prices == {"full_export_per_gb": "0.2", "s3_put_per_thousand": "0.01"}
+
+
+def test_a_filter_is_taken_whole_from_the_nearest_layer(write: Write) -> None:
+    """One statement by several keys: the folder's projection below the table's expression would lose attributes silently."""
+    folder = write(
+        _defaults=DEFAULTS + "filter: {expression: 'price > :p', projection: 'id, price', values: {':p': {N: '5'}}}\n",
+        a="defaults: {filter: {expression: '#s = :o', names: {'#s': state}, values: {':o': {S: open}}}}\ntables:\n"
+        "- {table: Aaa}\n- {table: Bbb, filter: {expression: 'price > :p', values: {':p': {N: '9'}}}}\n- {table: Ccc, filter: null}\n",
+        b="table: Ddd\n",
+    )
+    found = {table.name: table.export_filter for table in load_tables(folder)}
+    assert found["Aaa"] == ExportFilter.of("#s = :o", names={"#s": "state"}, values={":o": {"S": "open"}})
+    assert found["Bbb"] == ExportFilter.of("price > :p", values={":p": {"N": "9"}})
+    assert found["Ccc"] is None
+    assert found["Ddd"] == ExportFilter.of("price > :p", "id, price", values={":p": {"N": "5"}})
+
+
+def test_a_contract_is_layered_by_column_and_its_entities_are_taken_whole(write: Write) -> None:
+    """What the folder hashes or drops stays so, whatever else a table says of the column."""
+    folder = write(
+        _defaults=DEFAULTS + "views: true\ncontract:\n  column_limit: 50\n  hash_conn_id: key\n"
+        "  columns: {email: {hash: true}, ssn: {drop: true}, at: {type: timestamp, unit: s}}\n"
+        "  entities: {attribute: pk, tables: {order: 'ORDER#*', user: 'USER#*'}}\n",
+        a="table: Aaa\ncontract:\n  on_violation: fail\n  columns: {email: {name: mail}, at: {unit: ms}, price: {type: bigint}}\n"
+        "  entities: {attribute: kind, tables: {flight: 'F#*'}}\n",
+        b="table: Bbb\ncontract: {columns: {ssn: {type: string}}}\n",
+    )
+    tables, errors = load_tables(folder, on_error="collect")
+    contract = tables[0].contract
+    assert (contract.column_limit, contract.on_violation, contract.hash_conn_id) == (50, "fail", "key")
+    assert {name: column.model_dump(exclude_defaults=True) for name, column in contract.columns.items()} == {
+        "email": {"hash": True, "name": "mail"},
+        "ssn": {"drop": True},
+        "at": {"type": "timestamp", "unit": "ms"},
+        "price": {"type": "bigint"},
+    }
+    assert contract.entities.model_dump() == {"attribute": "kind", "tables": {"flight": "F#*"}}
+    assert [str(error) for error in errors] == [
+        (
+            "tables/b.yaml:2:22: contract.columns.ssn.drop true leaves no column that the other keys could be about"
+            " ('drop' is in tables/_defaults.yaml:10). Remedy: leave out the other keys, or drop"
+        )
+    ]
+
+
+def test_retention_and_alerts_are_layered_key_by_key_and_lists_taken_whole(write: Write) -> None:
+    folder = write(
+        _defaults=DEFAULTS
+        + "retention: {raw: {keep: 90d, tier: {after: 30d, storage_class: GLACIER}}, object_tags: {team: a, env: p}}\n"
+        "alerts: {horizon: 12h, notifiers: [{notifier: sns, arguments: {target_arn: x}}]}\ncompaction: {policy: automatic}\n",
+        a="table: Aaa\nretention: {raw: {keep: 60d, tier: {after: 35d}}, object_tags: {team: b}}\n"
+        "alerts: {notifiers: [{notifier: slack}]}\ncompaction: {target_file_bytes: 1GiB}\n",
+        b="table: Bbb\nretention: {raw: {tier: null}}\nalerts: {runbook: ours.md}\n",
+    )
+    first, second = load_tables(folder)
+    day = timedelta(days=1)
+    assert first.retention.retention == Retention(60 * day, 35 * day, "GLACIER", {"team": "b", "env": "p"})
+    assert second.retention.retention == Retention(90 * day, None, None, {"team": "a", "env": "p"})
+    assert [(each.notifier.rpartition(".")[2], each.arguments) for each in first.alerts.notifiers] == [
+        ("SlackNotifier", {})
+    ]
+    assert (first.alerts.horizon, second.alerts.horizon) == (day / 2, day / 2)
+    assert (second.alerts.runbook, len(second.alerts.notifiers)) == ("ours.md", 1)
+    assert (first.compaction.policy, first.compaction.target_file_bytes) == ("automatic", 1 << 30)
 
 
 def test_anchors_and_merge_keys_work(write: Write) -> None:
@@ -201,6 +268,20 @@ PLAIN = "write plain text, a number, a list or a mapping"
             TABLE + "name: *x\n",
             "7:7: not valid YAML: found undefined alias 'x'. Remedy: define the anchor (&name) above the alias (*name)",
         ),
+        *(
+            (
+                TABLE.replace("'@daily'", cron),
+                (
+                    f"5:11: not valid YAML: an alias (*name) cannot be read here: {reason}. Remedy: put the value in quotes,"
+                    " such as '*/15 * * * *'"
+                ),
+            )
+            for cron, reason in (
+                ("*/15 * * * *", "expected alphabetic or numeric character, but found '/'"),
+                ("* 6 * * *", "expected alphabetic or numeric character, but found ' '"),
+                ("*15 * * * *", "found undefined alias '15'"),
+            )
+        ),
         (
             TABLE + "athena: &a {workgroup: *a}\n",
             "7:9: an alias refers to the value that it stands in. Remedy: write the value out",
@@ -216,6 +297,41 @@ PLAIN = "write plain text, a number, a list or a mapping"
         ),
         ("tables:\n- Flights\n", "2:3: a table of the list is text. Remedy: write it as '- table: NAME'"),
         ("tables: []\ndefault: {}\n", "2:1: unknown key 'default' beside 'tables'. Remedy: write 'defaults'"),
+        ("tabels:\n- table: Aaa\n- table: Bbb\n", "1:1: unknown key 'tabels'. Remedy: write 'tables'"),
+        ("table:\n- table: Aaa\n", "1:1: 'table' is a list. Remedy: write 'tables' for several tables"),
+        ("default: {retries: 3}\n", "1:1: unknown key 'default'. Remedy: write 'defaults'"),
+        ("default:\n", "1:1: unknown key 'default'. Remedy: write 'defaults'"),
+        ("defaults: {}\ntabels: []\n", "2:1: unknown key 'tabels' beside 'defaults'. Remedy: write 'tables'"),
+        (
+            "tables: []\nname: x\n",
+            "2:1: unknown key 'name' beside 'tables'. Remedy: move it into a table of the list 'tables'",
+        ),
+        (
+            "tables: []\nbucket: x\n",
+            "2:1: unknown key 'bucket' beside 'tables'. Remedy: move it below 'defaults', or into a table of the list 'tables'",
+        ),
+        (TABLE.replace("table", "tabels"), "1:1: unknown key 'tabels'. Remedy: write 'table'"),
+        (TABLE + "paused: true\n", "7:1: unknown key 'paused'. Remedy: write 'paused_at_creation'"),
+        (
+            TABLE + "account: 123456789012\n",
+            (
+                "7:1: unknown key 'account'. Remedy: write 'role_arn' (a role of the table's account) or 'bucket_owner' (the"
+                " account that owns the bucket)"
+            ),
+        ),
+        (TABLE + "kms: alias/x\n", "7:1: unknown key 'kms'. Remedy: write 'kms_key'"),
+        (TABLE + "KMS-key: alias/x\n", "7:1: unknown key 'KMS-key'. Remedy: write 'kms_key'"),
+        (TABLE + "role: x\n", "7:1: unknown key 'role'. Remedy: write 'role_arn'"),
+        (TABLE + "connection: x\n", "7:1: unknown key 'connection'. Remedy: write 'aws_conn_id'"),
+        (
+            TABLE + "view: NEW_IMAGE\n",
+            (
+                "7:1: unknown key 'view'. Remedy: write 'export_view' (what an export holds of each change) or 'views' (true"
+                " for helper views in Athena)"
+            ),
+        ),
+        (TABLE.replace("schedule:", "cron:"), "5:1: unknown key 'cron'. Remedy: write 'schedule'"),
+        (TABLE + "workgroup: x\n", "7:1: unknown key 'workgroup'. Remedy: move it into 'athena'"),
         (
             "defaults: {name: x}\ntables: []\n",
             "1:12: 'name' cannot have a default. Remedy: write it at each table",
@@ -230,6 +346,31 @@ PLAIN = "write plain text, a number, a list or a mapping"
 )
 def test_each_error_is_one_line_with_its_place(write: Write, text: str, message: str) -> None:
     assert messages(write(a=text)) == [f"tables/a.yaml:{message}"]
+
+
+def test_every_misspelt_key_of_a_files_top_is_named(write: Write) -> None:
+    assert messages(write(a="default: {retries: 3}\ntabels:\n- table: Aaa\n")) == [
+        "tables/a.yaml:1:1: unknown key 'default'. Remedy: write 'defaults'",
+        "tables/a.yaml:2:1: unknown key 'tabels'. Remedy: write 'tables'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"), [("defaults", "write its keys without it"), ("tables", "move it into a file of another name")]
+)
+def test_a_defaults_file_is_defaults_as_a_whole(write: Write, key: str, remedy: str) -> None:
+    assert messages(write(_defaults=f"{key}:\n", a=TABLE)) == [
+        f"tables/_defaults.yaml:1:1: '{key}' stands in a file that is defaults as a whole. Remedy: {remedy}"
+    ]
+
+
+def test_each_word_for_a_key_leads_to_a_key() -> None:
+    names = list(TableConfiguration.model_fields)
+    words = [word for listed in _WORDS_OF_KEYS.values() for word in listed.split()]
+    assert len(words) == len(set(words))
+    assert not set(words) & set(names)
+    for word in words:
+        assert choice(keys_meant(word, names))
 
 
 def test_a_value_of_a_default_is_blamed_once_where_it_was_written(write: Write) -> None:

@@ -282,6 +282,7 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
             (
                 "glue.partition_projection true cannot be switched on: projection computes a partition's folder from its"
                 " values alone and ignores Glue's, while each partition of this lake points at one generation of its files"
+                " (docs/athena.md)"
             ),
             "write partition_index: true, which makes Glue find partitions fast",
         ),

@@ -30,7 +30,7 @@ from ddb_export.domain.window import Window
 from ddb_export.exceptions import BudgetError, ConfigurationError
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-PRICES = Prices(Decimal("0.10"), Decimal("0.10"), Decimal("0.005"), "of a test")
+PRICES = Prices(Decimal("0.10"), Decimal("0.10"), Decimal("0.005"), Decimal(5), "of a test")
 DAY = timedelta(days=1)
 
 
@@ -53,14 +53,15 @@ def billed(megabytes: int, length: timedelta = DAY, files: int = 4) -> BilledWin
 
 def test_full_export_costs_the_size_of_the_table():
     estimated = estimate(plan(full()), 12 * GIGABYTE, (), PRICES)
-    # 12 GB at 0.10 USD, and the requests of four files: (4 * 3 + 5) * 0.005 / 1000.
-    assert estimated.total == Decimal("1.200085")
+    # 12 GB at 0.10 USD, the requests of four files: (4 * 3 + 5) * 0.005 / 1000, and a count: 10 MB of 5 USD per TB.
+    assert estimated.total == Decimal("1.200135")
     assert estimated.basis == (
         (
             "1 full export: 12.0 GB at 0.10 USD per GB; size of the table and its local indexes, which DynamoDB measures"
             " about every 6 hours"
         ),
         "S3: about 17 requests that write files, at 0.005 USD per 1,000",
+        "Athena: 1 count of what is published, 10.0 MB each, the least that is billed, at 5 USD per TB",
         "prices: of a test",
     )
 
@@ -158,7 +159,8 @@ def test_estimate_is_the_exact_sum_of_its_lines(actions, table_bytes, history, m
     assert all(line.billed_bytes >= SMALLEST_WINDOW_BYTES for line in windows)
     requests = sum(line.requests for line in estimated.billed)
     size = sum(line.billed_bytes for line in estimated.billed)
-    assert estimated.total * 1000 * GIGABYTE == 1000 * size * Decimal("0.10") + GIGABYTE * requests * Decimal("0.005")
+    by_size, by_request = size * Decimal("0.10"), requests * GIGABYTE * Decimal("0.000005")
+    assert estimated.total * GIGABYTE == by_size + by_request + len(estimated.billed) * GIGABYTE * Decimal("0.00005")
     for budget, fits in ((estimated.total, True), (estimated.total - Decimal("0.000000001"), False)):
         if fits:
             require_within_budget(estimated, Budget(budget))
@@ -211,8 +213,14 @@ class TestPrices:
         prices = prices_of("eu-west-1", {"full_export_per_gb": "0.114", "s3_put_per_thousand": None})
         assert prices.full_export_per_gb == Decimal("0.114")
         assert prices.source.endswith("; the configuration's for full_export_per_gb")
-        all_own = {"full_export_per_gb": 1, "incremental_export_per_gb": 2, "s3_put_per_thousand": Decimal("0.3")}
-        assert prices_of("eu-west-1", all_own) == Prices(Decimal(1), Decimal(2), Decimal("0.3"), "the configuration's")
+        all_own = {
+            **dict.fromkeys(("full_export_per_gb", "athena_per_tb"), 1),
+            "incremental_export_per_gb": 2,
+            "s3_put_per_thousand": Decimal("0.3"),
+        }
+        assert prices_of("eu-west-1", all_own) == Prices(
+            Decimal(1), Decimal(2), Decimal("0.3"), Decimal(1), "the configuration's"
+        )
 
     def test_with_unknown_names_are_refused(self):
         with pytest.raises(ConfigurationError, match="there is no such price"):
@@ -255,6 +263,6 @@ def test_sizes_for_people_are_decimal(size, words):
 
 def test_json_holds_money_as_text():
     document = estimate(plan(window()), 0, (), PRICES).lines[0].to_json()
-    assert document["usd"] == "0.001085"
+    assert document["usd"] == "0.001135"
     assert document["estimated_bytes"] == SMALLEST_WINDOW_BYTES
     assert replace(Estimate(), basis=("x",)).total == 0

@@ -22,11 +22,18 @@ from ddb_export.domain.doctor import (
     RunningExports,
     TableFacts,
 )
-from ddb_export.domain.doctor_grants import required_grants
+from ddb_export.domain.doctor_grants import known_by_simulation, known_by_trying, required_grants
 from ddb_export.domain.doctor_rules import examine, worst
 from ddb_export.domain.lifecycle import LifecycleRule
 from ddb_export.domain.plan import PointInTimeRecovery
-from ddb_export.exceptions import NotReachableError, PermissionDeniedError, TableMissingError
+from ddb_export.domain.retention import TIER_TAG, Retention
+from ddb_export.exceptions import (
+    DdbExportError,
+    ExportThrottledError,
+    NotReachableError,
+    PermissionDeniedError,
+    TableMissingError,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ACCOUNT = "111122223333"
@@ -62,7 +69,7 @@ def found(check: str, declared: Declared = DECLARED, **facts: Any) -> Finding:
 def test_all_is_well():
     findings = examine(DECLARED, GOOD)
     assert [each.check for each in findings] == [
-        "identity", "clock", "table", "recovery", "schedule", "quota", "bucket", "region", "public access",
+        "clock", "identity", "table", "recovery", "schedule", "quota", "bucket", "region", "public access",
         "encryption", "lifecycle", "database", "athena", "permissions",
     ]  # fmt: skip
     assert worst(findings) is Level.OK
@@ -93,7 +100,33 @@ BAD: dict[str, tuple[str, dict[str, Any], Level, str]] = {
     "public unseen": ("public access", {"public_access": DENIED}, Level.WARN, "could not be looked at"),
     "key off": ("kms key", {"key": KeyFacts(KEY, "Disabled", False, ACCOUNT, True)}, Level.FAIL, "is Disabled"),
     "key unusable": ("kms key", {"key": KeyFacts(KEY, "Enabled", False, ACCOUNT, False)}, Level.FAIL, "no data key"),
-    "key gone": ("kms key", {"key": NotReachableError("KMS key 1", "gone", "x")}, Level.FAIL, "gone"),
+    "key gone": (
+        "kms key",
+        {"key": NotReachableError("KMS key 1", "gone", "x", code="NotFoundException")},
+        Level.FAIL,
+        "gone",
+    ),
+    "key elsewhere": (
+        "kms key",
+        {"key": KeyFacts(KEY.replace("us-east-1", "eu-west-1"), "Enabled", False, ACCOUNT, True)},
+        Level.FAIL,
+        "is not in the bucket's region, us-east-1",
+    ),
+    "key of another kind": (
+        "kms key",
+        {"key": KeyFacts(KEY, "Enabled", False, ACCOUNT, False, DdbExportError(KEY, "InvalidKeyUsageException", "x"))},
+        Level.FAIL,
+        "InvalidKeyUsageException",
+    ),
+    "key not asked": ("kms key", {"key": NotReachableError("KMS key 1", "timeout", "x")}, Level.WARN, "timeout"),
+    "key not tried": (
+        "kms key",
+        {"key": KeyFacts(KEY, "Enabled", False, ACCOUNT, None, ExportThrottledError(KEY, "slow down", "x"))},
+        Level.WARN,
+        "slow down",
+    ),
+    "clock not asked": ("clock", {"skew": None}, Level.WARN, "could not be asked"),
+    "busy": ("database", {"database": ExportThrottledError("Glue", "slow down", "x")}, Level.WARN, "slow down"),
     "database": ("database", {"database": False}, Level.FAIL, "there is no Glue database lake"),
     "workgroup": ("athena", {"workgroup": "DISABLED"}, Level.FAIL, "is DISABLED"),
     "denied": (
@@ -158,13 +191,21 @@ def test_schedule_is_held_against_recovery(schedule, days, level):
         (LifecycleRule("r", "d/", deletes=True, larger_than=10 * 2**20), Level.WARN),
         (LifecycleRule("r", "d/other/", deletes=True), Level.OK),
         (LifecycleRule("r", "d/o2", deletes=True), Level.OK),
-        (LifecycleRule("r", "", deletes=True, tagged=True), Level.OK),
+        (LifecycleRule("r", "", (("team", "bank"),), deletes=True), Level.OK),
+        (LifecycleRule("r", "", (("team", "shop"),), deletes=True), Level.WARN),
+        (LifecycleRule("r", "d/o/ledger/", (("team", "shop"),), deletes=True), Level.OK),
+        (LifecycleRule("r", "", (("team", "shop"), ("cost", "1"), ("more", "")), deletes=True), Level.OK),
+        (LifecycleRule("r", "d/", (("team", "shop"), ("cost", "1")), moves_to=frozenset({"GLACIER"})), Level.WARN),
+        (LifecycleRule("r", "", ((TIER_TAG, "DEEP_ARCHIVE"),), deletes=True), Level.WARN),
+        (LifecycleRule("r", "", ((TIER_TAG, "GLACIER"),), moves_to=frozenset({"GLACIER"})), Level.WARN),
+        (LifecycleRule("r", "", ((TIER_TAG, "DEEP_ARCHIVE"),), moves_to=frozenset({"DEEP_ARCHIVE"})), Level.OK),
         (LifecycleRule("r", "", moves_to=frozenset({"STANDARD_IA", "GLACIER_IR"})), Level.OK),
         (LifecycleRule("r", ""), Level.OK),
     ],
 )
-def test_lifecycle_rules_that_would_eat_the_ledger(rule, level):
-    assert found("lifecycle", lifecycle=(rule,)).level is level
+def test_lifecycle_rules_that_would_eat_the_ledger_or_what_we_tagged(rule, level):
+    retention = Retention(storage_class="DEEP_ARCHIVE", object_tags={"team": "shop", "cost": "1"})
+    assert found("lifecycle", replace(DECLARED, retention=retention), lifecycle=(rule,)).level is level
 
 
 def test_awss_own_key_cannot_serve_another_account():
@@ -193,3 +234,82 @@ def test_a_bucket_of_another_account_is_never_created_in_ours():
     finding = found("bucket", replace(DECLARED, bucket_owner="444455556666"), bucket=gone)
     assert (finding.level, finding.fix) == (Level.FAIL, None)
     assert "in account 444455556666" in finding.remedy
+
+
+SILENT = NotReachableError("Athena workgroup primary", "timeout", "check the network")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (NotReachableError("w", "GetWorkGroup answered it", "x", code="InvalidRequestException"), "athena.workgroup"),
+        (SILENT, "check the network"),
+    ],
+)
+def test_a_remedy_follows_from_what_the_error_says(state, words):
+    finding = found("athena", workgroup=state)
+    assert (finding.level, words in finding.remedy) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "first", "remedy"),
+    [
+        ({"skew": timedelta(minutes=-6)}, "clock", "set the clock by NTP"),
+        ({"caller": PermissionDeniedError("AWS credentials", "expired", "renew them")}, "identity", "renew them"),
+    ],
+)
+def test_what_a_wrong_clock_or_identity_brings_about_is_laid_at_nobody_elses_door(facts, first, remedy):
+    refused = dict.fromkeys(("caller", "table", "recovery", "running", "bucket", "database", "workgroup"), DENIED)
+    nothing = dict.fromkeys(("public_access", "encryption", "lifecycle", "key"))
+    findings = examine(DECLARED, replace(GOOD, **{**refused, **nothing, "grants": Grants(), **facts}))
+    failed = [each for each in findings if each.level is Level.FAIL]
+    assert [each.check for each in failed] == [first]
+    assert remedy in failed[0].remedy
+    others = {each.remedy for each in findings if each.check not in ("clock", "identity")}
+    assert others == {f"{'set the clock by NTP' if first == 'clock' else 'put the identity right'}, then ask again"}
+
+
+def test_who_is_answered_has_an_identity_whatever_sts_says():
+    finding = found("identity", caller=NotReachableError("AWS credentials", "no such host", "check the network"))
+    assert finding.level is Level.WARN
+
+
+def test_a_call_is_a_witness_of_its_own_resource_only():
+    required = list(required_grants(replace(DECLARED, typed_tables={"changes": "o_changes"}), TableFacts(ARN, "", 0)))
+    tried = {"s3:PutObject on s3://lake/d/o/raw/": True, "s3:PutObject on s3://lake/d/o/changes/": False}
+    known = known_by_trying(required, tried)
+    assert known.denied == ("s3:PutObject on s3://lake/d/o/changes/",)
+    assert "s3:PutObject on arn:aws:s3:::lake/d/o/raw/*" not in known.unknown
+    assert "s3:PutObject on arn:aws:s3:::lake/d/o/changes/*" not in known.unknown
+    assert "s3:PutObject on arn:aws:s3:::lake/d/o/quarantine/*" in known.unknown
+    assert "s3:PutObject on arn:aws:s3:::lake/d/o/ledger/*" in known.unknown
+
+
+@pytest.mark.parametrize(
+    ("made", "simulated", "owner", "ends"),
+    [
+        (True, False, ACCOUNT, ("allowed", "unknown")),
+        (True, True, ACCOUNT, ("allowed", "denied")),
+        (True, False, "444455556666", ("allowed", "unknown")),
+        (False, False, ACCOUNT, ("denied", "denied")),
+        (False, True, ACCOUNT, ("denied", "denied")),
+        (None, False, ACCOUNT, ("unknown", "unknown")),
+        (None, False, "444455556666", ("denied", "denied")),
+    ],
+)
+def test_a_keys_own_policy_is_seen_by_no_simulation(made, simulated, owner, ends):
+    key = f"arn:aws:kms:us-east-1:{owner}:key/1"
+    uses = {f"kms:GenerateDataKey on {key}": simulated, f"kms:Decrypt on {key}": False}
+    tried = {} if made is None else {f"kms:GenerateDataKey on {key}": made}
+    known = known_by_simulation(uses, tried, ACCOUNT)
+    standing = {each: name for name in ("allowed", "denied", "unknown") for each in getattr(known, name)}
+    assert tuple(standing[each] for each in uses) == ends
+    assert sum(map(len, (known.allowed, known.denied, known.unknown))) == len(uses)
+
+
+def test_the_key_that_was_found_stands_in_the_place_of_a_policys_wildcards():
+    declared = replace(DECLARED, kms_key="alias/lake")
+    key = KeyFacts(KEY, "Enabled", False, ACCOUNT, True)
+    asked = list(required_grants(declared, TableFacts(ARN, "ACTIVE", 0), "us-east-1", key))
+    of_key = [each for each in asked if "kms:Decrypt" in each.actions]
+    assert [(each.resource, each.context) for each in of_key] == [(KEY, (("kms:ResourceAliases", ("alias/lake",)),))]

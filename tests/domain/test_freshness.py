@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddb_export.domain.freshness import (
+    FullBill,
     TableFacts,
     Trouble,
     WaitingClaim,
@@ -80,6 +81,19 @@ def test_a_claim_that_waits_too_long():
     assert troubles(replace(waiting, waiting=(WaitingClaim("full-20260301T0000Z-a1", START - 30 * HOUR),))) == []
 
 
+def test_a_claim_without_an_export_is_said_while_its_token_still_finds_one():
+    def claimed(hours: float) -> TableFacts:
+        known = WaitingClaim("full-20260227T0000Z-a1", START - 2 * HOUR)
+        return replace(
+            FACTS, waiting=(known, WaitingClaim("full-20260301T0000Z-a1", START - hours * HOUR, started=False))
+        )
+
+    assert troubles(claimed(4.9)) == []
+    (found,) = find_troubles(claimed(5.1), START + HOUR, sla=None)
+    assert found.trouble is Trouble.CLAIM_WAITS
+    assert found.cause.endswith("nothing of it is in the lake; DynamoDB knows its token until 2026-03-01T02:54:00Z")
+
+
 def windows(*items: int, billed: int = 1000) -> TableFacts:
     made = [WindowVolume(START + n * HOUR, START + (n + 1) * HOUR, count, billed) for n, count in enumerate(items)]
     return replace(FACTS, volumes=tuple(made))
@@ -91,9 +105,46 @@ def test_unusual_windows():
     assert troubles(windows(5, 0, 5, 5, 5, 0)) == []
     assert troubles(windows(5, 0)) == []
     assert troubles(windows(5, 5, 5, 5, 5, 500)) == [Trouble.UNUSUALLY_MANY]
-    costly = windows(5, 5, 5, 5, 5, 5).volumes
-    dear = (*costly[:-1], replace(costly[-1], billed_bytes=100_000))
-    assert troubles(replace(FACTS, volumes=dear)) == [Trouble.BILLED_MORE]
+
+
+def test_silence_lasts_until_a_window_holds_items():
+    assert troubles(windows(5, 5, 5, 5, 5, 5, 0, 0)) == [Trouble.NOTHING_CHANGED]
+    (found,) = find_troubles(windows(5, 5, 5, 5, 5, *[0] * 9), START + HOUR, sla=None)
+    assert found.cause.startswith(
+        "from 2026-03-01T05:00:00Z to 2026-03-01T14:00:00Z no window holds an item; each of the 5 before"
+    )
+    assert troubles(windows(5, 5, 5, 5, 5, 5, 0, 0, 5)) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "trouble"),
+    [((0, 5), Trouble.NOTHING_CHANGED), ((500, 5), Trouble.UNUSUALLY_MANY)],
+)
+def test_each_window_since_the_last_look_is_judged(items, trouble):
+    facts = windows(5, 5, 5, 5, 5, 5, *items)
+    assert troubles(replace(facts, judged_from=START + 6 * HOUR)) == [trouble]
+    assert troubles(replace(facts, judged_from=START + 7 * HOUR)) == []
+    assert troubles(facts) == []
+
+
+def test_a_bill_is_compared_with_its_estimate():
+    def billed(much: int, estimated: int | None) -> list[Trouble]:
+        *others, last = windows(5, 5, 5, 5, 5, 5).volumes
+        dear = replace(last, billed_bytes=much, estimated_bytes=estimated)
+        return troubles(replace(FACTS, volumes=(*others, dear)))
+
+    assert billed(900_000_000, 10_000_000) == [Trouble.BILLED_MORE]
+    assert billed(300_000_000, 150_000_000) == []
+    assert billed(90_000_000, 10_000_000) == []
+    assert billed(900_000_000, None) == []
+
+
+def test_a_full_export_far_above_its_estimate_is_said_for_a_day():
+    bill = FullBill("full-20260301T0000Z-a1", START, 90 * 10**9, 10**9)
+    facts = replace(FACTS, full_bills=(bill,))
+    (found,) = find_troubles(facts, START + HOUR, sla=None)
+    assert found.cause == "full export full-20260301T0000Z-a1 was billed 90.0 GB; 1.0 GB were estimated"
+    assert troubles(facts, START + 25 * HOUR) == []
 
 
 def test_windows_of_other_lengths_are_not_compared():

@@ -66,3 +66,46 @@ def test_whoever_died_while_telling_is_followed_by_another():
     again = decide(first.incident, LATE, START + SENDING)
     assert again
     assert (again.notice, again.incident.notices) == (NoticeKind.ALERT, 1)
+
+
+@pytest.mark.scenario("F37")
+def test_a_notifier_that_is_down_is_tried_ever_more_rarely_and_the_others_hear_each_notice_once():
+    known: Incident | None = None
+    tries: list[tuple[int, NoticeKind]] = []
+    heard: list[tuple[int, NoticeKind]] = []
+    for minute in range(0, 24 * 60, 5):
+        decision = decide(known, LATE, START + timedelta(minutes=minute))
+        if decision is None:
+            continue
+        tries.append((minute, decision.notice))
+        if not decision.incident.taken_by:
+            heard.append((minute, decision.notice))
+        known = failed_to_send(decision.incident, {"sns"} - decision.incident.taken_by)
+        assert Incident.from_json(known.to_json()) == known
+    assert heard[0] == (0, NoticeKind.ALERT)
+    assert [minute // 60 for minute, _ in heard] == [0, 1, 3, 7, 15]
+    assert {kind for _, kind in heard[1:]} == {NoticeKind.REMINDER}
+    assert [minute for minute, _ in tries if minute < 60] == [0, 5, 10, 20, 40]
+    assert max(later - earlier for (earlier, _), (later, _) in itertools.pairwise(tries)) <= 60
+    assert known
+    over = decide(known, None, START + timedelta(days=1))
+    assert over
+    assert (over.notice, over.incident.taken_by) == (NoticeKind.RECOVERY, frozenset())
+
+
+def test_a_document_of_an_older_version_is_read():
+    older = {
+        "trouble": "late",
+        "opened_at": "2026-03-01T00:00:00Z",
+        "told_at": "2026-03-01T00:00:00Z",
+        "notices": 1,
+        "sent": False,
+        "cause": "it is late",
+        "closed_at": None,
+        "teller": "a",
+    }
+    known = Incident.from_json(older)
+    assert decide(known, LATE, START + SENDING - CHECK) is None
+    again = decide(known, LATE, START + SENDING)
+    assert again
+    assert again.notice is NoticeKind.ALERT

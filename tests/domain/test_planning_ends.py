@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.ledger import ClaimKind
 from ddb_export.domain.planning import Action, ChainEnd, PlannedExport, PointInTimeRecovery, RunKind
 from ddb_export.domain.window import Stretch, Window
-from ddb_export.exceptions import PointInTimeRecoveryError, TableIdentityError
+from ddb_export.exceptions import PlanError, PointInTimeRecoveryError, TableIdentityError
 from tests.domain.histories import History, at
 from tests.domain.test_planning_wishes import started, wanted, windows
 
@@ -36,7 +37,7 @@ def test_another_table_of_the_same_name_begins_a_new_chain_by_policy():
 def test_a_run_that_asks_for_a_part_begins_no_chain(kind):
     history = started()
     history.table_id = "id-2"
-    stretch = Stretch(at(days=1), at(days=2))
+    stretch = Stretch(at(days=3), at(days=4))
     fields: dict[str, Any] = {"wanted": stretch} if kind is RunKind.MANUAL else {}
     with pytest.raises(TableIdentityError):
         history.plan(kind, stretch if kind is RunKind.BACKFILL else None, **NEW_BASE, **fields)
@@ -102,6 +103,25 @@ def test_a_base_that_was_never_exported_and_never_can_be_ends_the_chain():
         history.scheduled(at(days=39), at(days=40), lost=lost)
     history.run(history.scheduled(at(days=39), at(days=40), lost=lost, **NEW_BASE))
     assert (history.chain.number, history.chain.head) == (2, at(days=40))
+
+
+@pytest.mark.parametrize("end", ["another table", "lost base", "another filter"])
+def test_what_is_verified_is_rebuilt_by_a_backfill_wherever_the_chain_ended(end):
+    history = started()
+    fields: dict[str, Any] = {}
+    if end == "another table":
+        history.table_id = "id-2"
+    elif end == "lost base":
+        base = history.claim(history.plan(RunKind.MANUAL, None, new_base=True).base)
+        fields["lost"] = frozenset({base.subject})
+    else:
+        fields["export_filter"] = ExportFilter.of("n > :n", values={":n": {"N": "1"}})
+    day = Stretch(at(days=1), at(days=2))
+    plan = history.plan(RunKind.BACKFILL, day, **fields)
+    assert (plan.base, windows(plan)) == (None, [(24, 48, "rebuild")])
+    for refused in (Stretch(at(days=1), at(days=4)), Stretch(at(days=-1), at())):
+        with pytest.raises((PointInTimeRecoveryError, TableIdentityError, PlanError)):
+            history.plan(RunKind.BACKFILL, refused, **fields)
 
 
 def with_short_hole(length: int = 10) -> History:

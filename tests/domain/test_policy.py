@@ -66,7 +66,7 @@ THE_WIDER_ONES = (
     "arn:aws:glue:eu-west-1:111122223333:catalog",
     "arn:aws:glue:eu-west-1:111122223333:database/lake",
     "arn:aws:athena:eu-west-1:111122223333:workgroup/primary",
-    "arn:aws:kms:eu-west-1:111122223333:key/",
+    "arn:aws:kms:*:111122223333:key/",
 )
 
 
@@ -82,11 +82,15 @@ def test_no_variant_reads_items_or_deletes_what_is_shown(variant: Variant):
     }
     deleting = [each for each in grants(EVERYTHING, variant) if "s3:DeleteObject" in each.actions]
     deleted = [arn for each in deleting for arn in each.resources]
-    # What retention may delete on request are data files of exports, and nothing else.
-    ending = "/raw/*/data/*" if variant is Variant.LIFECYCLE else "/_live.json"
-    assert all(arn.endswith(ending) for arn in deleted)
+    # What may be deleted on request are data files of exports, or converted files; evidence and manifests by nobody.
+    endings = {
+        Variant.LIFECYCLE: ("/raw/*/data/*",),
+        Variant.PRUNE: ("/snapshots/*", "/changes/*", "/quarantine/*"),
+    }.get(variant, ("/_live.json",))
+    assert all(arn.endswith(endings) for arn in deleted)
     reading = [arn for each in grants(EVERYTHING, variant) if "s3:GetObject" in each.actions for arn in each.resources]
-    assert variant is not Variant.LIFECYCLE or not any("/data/" in arn or arn.endswith("/raw/*") for arn in reading)
+    on_request = variant in (Variant.LIFECYCLE, Variant.PRUNE)
+    assert not on_request or not any("/data/" in arn or arn.endswith("/raw/*") for arn in reading)
 
 
 def test_a_role_fits_into_one_managed_policy():
@@ -159,9 +163,9 @@ def pairs(statement: dict[str, Any]) -> set[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("key", "resource", "alias"),
     [
-        (KEY, f"arn:aws:kms:eu-west-1:111122223333:key/{KEY}", None),
+        (KEY, f"arn:aws:kms:*:111122223333:key/{KEY}", None),
         (f"arn:aws:kms:eu-north-1:999988887777:key/{KEY}", f"arn:aws:kms:eu-north-1:999988887777:key/{KEY}", None),
-        ("alias/lake", "arn:aws:kms:eu-west-1:111122223333:key/*", "alias/lake"),
+        ("alias/lake", "arn:aws:kms:*:111122223333:key/*", "alias/lake"),
         ("arn:aws:kms:eu-west-1:999988887777:alias/a/b", "arn:aws:kms:eu-west-1:999988887777:key/*", "alias/a/b"),
     ],
 )
@@ -175,6 +179,8 @@ def test_a_key_is_named_as_policies_know_it(key: str, resource: str, alias: str 
     assert policy
     assert policy["Statement"][0]["Principal"] == {"AWS": ORDERS.role_arn}
     assert key_policy(ORDERS, grants(ORDERS, Variant.RUNS)) is None
+    known = grant(replace(subject, bucket_region="ap-south-1"), "UseKey").resources
+    assert known == (resource.replace("*", "ap-south-1", 1) if ":*:" in resource else resource,)
 
 
 def test_a_star_in_the_prefix_is_no_wildcard():

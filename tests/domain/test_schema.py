@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddb_export.domain.attribute_value import TYPE_TAGS
+from ddb_export.domain.contract import ColumnRule, Contract
 from ddb_export.domain.schema import (
     RESERVED_NAMES,
     AttributeStatistics,
@@ -33,6 +35,7 @@ export_statistics = st.builds(
     st.integers(0, 99),
     st.integers(0, 99),
     st.dictionaries(names, attribute_statistics, max_size=8),
+    st.frozensets(names, max_size=2),
 )
 
 
@@ -166,6 +169,19 @@ def test_the_limit_keeps_the_most_frequent_attributes() -> None:
     document = SchemaDocument().extend(statistics, column_limit=2)
     assert [column.attribute for column in document.columns] == ["a", "often"]
     assert document.extend(statistics, column_limit=2) is document
+
+
+@pytest.mark.scenario("F19")
+def test_key_attributes_come_before_declared_and_frequent_ones() -> None:
+    statistics = replace(seen(often={"S": 9}, ruled={"S": 1}, pk={"S": 1}, sk={"N": 1}), keys=frozenset({"pk", "sk"}))
+    contract = Contract((ColumnRule("ruled", "string"),))
+    for limit, expected in ((1, ["pk"]), (2, ["pk", "sk"]), (3, ["pk", "ruled", "sk"])):
+        document = SchemaDocument().extend(statistics, column_limit=limit, contract=contract)
+        assert [column.attribute for column in document.columns] == expected
+    published = SchemaDocument().extend(seen(often={"S": 9}))
+    assert published.extend(statistics, column_limit=3).columns[0] == published.columns[0]
+    whole = replace(statistics, keys=frozenset())
+    assert SchemaDocument().extend(statistics) == SchemaDocument().extend(whole), "within the limit keys change nothing"
 
 
 def test_glue_columns_follow_the_file() -> None:

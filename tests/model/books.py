@@ -106,17 +106,21 @@ class Books:
         verified = [each for each in self.verified() if each["table_id"] == base.table_id]
         if not any(each["export"].rsplit("-a", 1)[0] == base.subject for each in verified):
             return None
-        head = base.moment
+        head, of_base = base.moment, base.document["request"].get("filter")
         windows = [
             (datetime.fromisoformat(each["start"]), datetime.fromisoformat(each["end"]))
             for each in verified
-            if each["start"]
+            if each["start"] and self._filter_of(each["export"]) == of_base
         ]
         while True:
             reach = max((end for start, end in windows if start <= head < end), default=None)
             if reach is None:
                 return head
             head = reach
+
+    def _filter_of(self, export: str) -> Any:
+        """Return what a claim asked to be exported."""
+        return next(claim.document["request"].get("filter") for claim in self.claims() if claim.export == export)
 
     def check(self) -> None:
         """Check claims, evidence and bill.

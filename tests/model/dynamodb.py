@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
+from botocore.session import get_session
 
 from tests.model.store import Caller
 from tests.model.table import TTL_ATTRIBUTE, Table
@@ -17,6 +19,12 @@ from tests.model.world import LATEST_LAG, REMEMBERED, TABLE_ARN, TABLE_NAME, TOK
 
 _SHORTEST = timedelta(minutes=15)
 _LONGEST = timedelta(hours=24)
+
+
+@cache
+def _meta() -> Any:
+    """Return what botocore itself says of DynamoDB's actions."""
+    return get_session().create_client("dynamodb", "us-east-1").meta
 
 
 class DynamoDBClient:
@@ -28,11 +36,18 @@ class DynamoDBClient:
     def __init__(self, world: World, caller: Caller) -> None:
         self._world = world
         self._caller = caller
+        self.meta = _meta()
 
     def describe_table(self, TableName: str) -> dict[str, Any]:  # noqa: N803  # boto3's
         def effect() -> dict[str, Any]:
             table = self._table(TableName, "DescribeTable")
-            return self._answer(Table={"TableArn": TABLE_ARN, "TableId": table.table_id, "TableSizeBytes": 1000})
+            description = {
+                "TableArn": TABLE_ARN,
+                "TableId": table.table_id,
+                "TableSizeBytes": 1000,
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            }
+            return self._answer(Table=description)
 
         return self._call("DescribeTable", effect)
 

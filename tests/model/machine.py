@@ -40,6 +40,7 @@ SCHEDULES = [
 ]
 STARTS = [utc(2026, 3, 27), utc(2026, 10, 23), utc(2026, 6, 1, 5)]
 
+FILTER = {"expression": "id <> :k", "values": {":k": {"S": "a"}}}
 keys = st.sampled_from("abc")
 values = st.fixed_dictionaries(
     {"n": st.sampled_from([{"N": "1"}, {"N": "2"}, {"N": "2.5"}, {"S": "text"}])},
@@ -353,13 +354,26 @@ class TableLife(RuleBasedStateMachine):
         settle=st.sampled_from([5, 5, 1, 30]),
         outputs=st.sampled_from([("snapshots", "changes"), ("snapshots", "changes"), ("changes",), ("snapshots",)]),
         view=st.sampled_from(["NEW_AND_OLD_IMAGES", "NEW_AND_OLD_IMAGES", "NEW_IMAGE"]),
+        export_filter=st.sampled_from([None, None, FILTER]),
     )
     def configuration_changes(
-        self, schedule: tuple[str, str], settle: int, outputs: tuple[str, ...], view: str
+        self,
+        schedule: tuple[str, str],
+        settle: int,
+        outputs: tuple[str, ...],
+        view: str,
+        export_filter: dict[str, Any] | None,
     ) -> None:
         """Change what the user declares."""
         self._count("configuration changes")
-        changed = replace(self.configuration, schedule=schedule[0], timezone=schedule[1], outputs=outputs, view=view)
+        changed = replace(
+            self.configuration,
+            schedule=schedule[0],
+            timezone=schedule[1],
+            outputs=outputs,
+            view=view,
+            export_filter=export_filter,
+        )
         if self._backlog(changed) <= MOST_WINDOWS:
             self.configuration = replace(changed, settle=settle * MINUTE)
 
@@ -423,7 +437,9 @@ class TableLife(RuleBasedStateMachine):
             if not run.is_over:
                 self._drive(run, patient=True)
         outputs = ("snapshots", "changes")
-        self.configuration = replace(self.configuration, outputs=outputs, on_chain_end="fail", retries=1)
+        self.configuration = replace(
+            self.configuration, outputs=outputs, on_chain_end="fail", retries=1, export_filter=None
+        )
         self._rebuild_holes()
         interval = self._last_run()
         self.promises_hold()
@@ -618,7 +634,7 @@ class TableLife(RuleBasedStateMachine):
             self._make_daily()
 
     def _ledger(self) -> Ledger:
-        store = StoreView(self.world.bucket, Worker(World(self.world.now), lambda: None))
+        store = StoreView(self.world.bucket, Worker(World(self.world.now), lambda: None), lambda: self.world.now)
         return Ledger(store, Lake(BUCKET, "tables", LAKE_NAME))
 
     def _has_claims(self) -> bool:

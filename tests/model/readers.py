@@ -137,7 +137,8 @@ class Readers:
             _compare_changes(where, export, rows)
         else:
             assert export.moment is not None
-            expected = export.table.state_at(export.moment)
+            items = export.table.state_at(export.moment)
+            expected = {key: item for key, item in items.items() if export.keeps(key)}
             _same_items(where, expected, {item["id"]["S"]: item for _, item in rows}, len(rows))
         promise(all(row["_table_id"] == export.table.table_id for row, _ in rows), where, "has another _table_id")
         self._compared.add(mark)
@@ -145,7 +146,8 @@ class Readers:
 
 def _compare_changes(where: str, export: Export, rows: list[tuple[dict[str, Any], Item]]) -> None:
     assert export.window is not None
-    expected = {change.key: change for change in export.table.net_changes(*export.window)}
+    changes = export.table.net_changes(*export.window)
+    expected = {change.key: change for change in changes if export.keeps(change.key)}
     found = {item["id"]["S"]: (row, item) for row, item in rows}
     promise(len(found) == len(rows), where, "holds a key twice")
     promise(expected.keys() == found.keys(), where, "holds", sorted(found), "not", sorted(expected))

@@ -62,6 +62,7 @@ class Configuration:
     level: str = "bytes"
     retries: int = 1
     base_time: datetime | None = None
+    export_filter: dict[str, Any] | None = None
 
 
 @dataclass
@@ -216,6 +217,7 @@ class Flow:
             "table": TABLE_NAME,
             "export_view": configuration.view,
             "settle": configuration.settle,
+            "export_filter": configuration.export_filter,
         }
         self._outputs = configuration.outputs
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -84,6 +85,10 @@ class StoreView:
 
     bucket: Bucket
     caller: Caller
+    clock: Callable[[], datetime]
+
+    def now(self) -> datetime:
+        return self._call("HeadBucket", self.clock).replace(microsecond=0)
 
     def uri(self, key: str = "") -> str:
         return uri(key)

@@ -92,7 +92,7 @@ class LakeHook:
         self.dynamodb = DynamoDBGateway(DynamoDBClient(world, caller))
         self.glue = GlueGateway(GlueClient(world.catalog, caller))
         self.athena = AthenaCounter(world.catalog, world.bucket, caller, rows_of)
-        self._store = StoreView(world.bucket, caller)
+        self._store = StoreView(world.bucket, caller, lambda: world.now)
 
     def bucket(self, name: str, owner: str | None = None) -> StoreView:
         """Return the bucket."""

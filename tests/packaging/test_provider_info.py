@@ -16,6 +16,7 @@ import pytest
 from airflow.sdk import BaseHook, BaseNotifier, BaseOperator, BaseOperatorLink, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
+import ddb_export
 from ddb_export.get_provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -46,6 +47,14 @@ def test_it_is_valid_by_the_schema_that_airflow_checks_at_run_time():
     schema = json.loads((Path(airflow.__path__[0]) / "provider_info.schema.json").read_text())
 
     jsonschema.validate(INFO, schema)
+
+
+def test_it_has_what_a_provider_of_airflow_itself_must_declare():
+    """Airflow holds its own providers to a stricter schema, of a file that also has facts of their releases."""
+    schema = json.loads((Path(airflow.__path__[0]) / "provider.yaml.schema.json").read_text())
+    of_a_release = {"state": "ready", "source-date-epoch": 1580601600, "versions": [ddb_export.__version__]}
+
+    jsonschema.validate(INFO | of_a_release, schema)
 
 
 @pytest.mark.parametrize(

@@ -146,13 +146,17 @@ class LakeTable:
 
     def converted(self, *entries: VerifiedEntry, most_groups: int = 4) -> list[FileGroup]:
         """Scan, merge and convert."""
+        return self.converted_by(self.work, *entries, most_groups=most_groups)
+
+    def converted_by(self, work: TableWork, *entries: VerifiedEntry, most_groups: int = 4) -> list[FileGroup]:
+        """Scan, merge and convert, as someone else's work."""
         by_name = {entry.export: entry for entry in entries}
         groups = group_files(entries, most_groups)
         for group in groups:
-            self.work.scan(by_name[group.export], group)
-        merged = self.work.merge_schema(groups)
+            work.scan(by_name[group.export], group)
+        merged = work.merge_schema(groups)
         for group in merged:
-            self.work.convert(by_name[group.export], group)
+            work.convert(by_name[group.export], group)
         return merged
 
     def publish(self, entry: VerifiedEntry, groups: list[FileGroup]) -> Any:

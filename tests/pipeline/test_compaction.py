@@ -332,7 +332,7 @@ def test_widening_after_compaction_and_compaction_after_widening(narrow):
 def test_nothing_is_compacted_while_a_widening_is_under_way(narrow):
     widening = TableWidening(narrow.work, narrow.glue)
     plan = compaction(narrow).plan()
-    widening._begin(widening.plan(Wish(), narrow.now).widening)
+    widening._records.begin(widening.plan(Wish(), narrow.now).widening)
     with pytest.raises(PlanError, match="ddb-export widen orders goes on with it"):
         compaction(narrow).plan()
     with pytest.raises(PlanError, match="is under way"):

@@ -121,7 +121,7 @@ def test_what_is_quarantined_counts_and_may_be_too_much(table: ContractedTable) 
         table.publish(entry, groups)
     assert str(caught.value) == (
         f"export {entry.export}: 1 of 3 lines were quarantined, more than contract.quarantine_limit (33%) allows; nothing was published."
-        " Remedy: look at the reasons in quarantine/; then mend the writer and export again, or raise the limit and clear the task"
+        " Remedy: look at the reasons in quarantine/; then declare a type that the values fit, mend the writer and export again, or raise the limit; then run this again"
     )
     assert not any(key.endswith("_live.json") for key in visible(table))
     assert table.aws("glue").get_tables(DatabaseName="lake")["TableList"] == []
@@ -149,14 +149,14 @@ def test_what_does_not_fit_may_fail(table: ContractedTable) -> None:
             ColumnRule("n", "decimal(38,2)"),
             (
                 "contract.columns.n: the attribute is published as column n bigint, and the contract says decimal(38,2). Remedy: rewrite what is"
-                " published with ddb-export widen (its --plan says what it costs), or declare what is published"
+                " published, with ddb-export widen (its --plan says what it costs) or a run by hand with widen: true, or declare what is published"
             ),
         ),
         (
             ColumnRule("n", hash=True),
             (
                 "contract.columns.n: the attribute is published as column n bigint, and hash: true makes it string. Remedy: rewrite what is"
-                " published with ddb-export widen (its --plan says what it costs), or declare what is published"
+                " published, with ddb-export widen (its --plan says what it costs) or a run by hand with widen: true, or declare what is published"
             ),
         ),
         (

@@ -209,7 +209,7 @@ class TestOnePass:
 
         def phase(name: str, files: int) -> Any:
             phases.append((name, files))
-            return lambda _files, _bytes: None
+            return lambda _files, _bytes, _rows: None
 
         convert(export.root, tmp_path / "one", phases=phase)
         assert tree(tmp_path / "one") == tree(tmp_path / "two")

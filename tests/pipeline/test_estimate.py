@@ -68,7 +68,7 @@ def test_windows_are_estimated_by_what_was_billed_before(table):
     verified(table, table.verified(2), {Window(at(2), at(8)): 60_000_000, Window(at(8), at(10)): 60_000_000})
     line = estimated(table, planned(table, 10, 14)).lines[-1]
     assert (line.planned.window, line.billed_bytes) == (Window(at(10), at(14)), 60_000_000)
-    assert line.usd == Decimal("0.006") + (2 * 3 + 5) * Decimal("0.000005")
+    assert line.usd == Decimal("0.006") + (2 * 3 + 5) * Decimal("0.000005") + Decimal("0.00005")
 
 
 def test_history_is_bounded(table):
@@ -116,7 +116,7 @@ def test_plan_that_asks_for_nothing_needs_no_call(table):
 def test_estimate_in_words(table):
     run = planned(table, 0, 24)
     lines = explain_estimate(estimated(table, run), Budget(Decimal(25)))
-    assert lines[0] == "estimated price: 0.0001 USD; within the budget of 25.00 USD a run"
+    assert lines[0] == "estimated price: 0.0002 USD; within the budget of 25.00 USD a run"
     assert lines[-1] == "prices: AWS's of us-east-1 as of 2026-11-21"
     dear = estimate(run.plan, 10**12, (), prices_of("us-east-1"))
     assert explain_estimate(dear, Budget(Decimal(25)))[0] == (

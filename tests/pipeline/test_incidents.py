@@ -13,7 +13,7 @@ from ddb_export.domain.freshness import Finding, Trouble
 from ddb_export.domain.incidents import SENDING, NoticeKind
 from ddb_export.domain.layout import Lake
 from ddb_export.exceptions import NotReachableError
-from ddb_export.pipeline.incidents import IncidentLog, LedgerMemory, Told
+from ddb_export.pipeline.incidents import IncidentLog, LedgerMemory, NotAllToldError, Told
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATE = Finding(Trouble.LATE, "it is late", "run it")
@@ -74,4 +74,44 @@ def test_a_check_that_died_over_its_notice_is_followed_by_another(memory):
     IncidentLog(memory).tell([LATE], NOW + SENDING / 2, told.append)
     assert told == []
     IncidentLog(memory).tell([LATE], NOW + SENDING, told.append)
+    assert [each.kind for each in told] == [NoticeKind.ALERT]
+
+
+@pytest.mark.scenario("F37")
+def test_while_one_of_two_notifiers_is_down_the_other_hears_of_the_incident_once(memory):
+    heard: dict[str, list[NoticeKind]] = {"sns": [], "slack": []}
+    down = {"slack"}
+    tries = 0
+
+    def send(told: Told) -> None:
+        nonlocal tries
+        tries += 1
+        reached = heard.keys() - told.incident.taken_by - down
+        for name in reached:
+            heard[name].append(told.kind)
+        if down:
+            raise NotAllToldError.of(NotReachableError("slack", "it is down", "wait"), reached)
+
+    # An hour of checks, each tried again after a minute.
+    for minute in (each + retry for each in range(0, 60, 5) for retry in (0, 1)):
+        IncidentLog(memory).tell([LATE], NOW + timedelta(minutes=minute), send)
+    assert heard == {"sns": [NoticeKind.ALERT], "slack": []}
+    assert tries == 5
+    down.clear()
+    IncidentLog(memory).tell([], NOW + timedelta(hours=2), send)
+    assert heard == {"sns": [NoticeKind.ALERT, NoticeKind.RECOVERY], "slack": [NoticeKind.RECOVERY]}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"trouble": "late"}', '{"trouble": "late", "opened_at": 1}'])
+def test_an_incident_whose_document_is_damaged_is_told_once_more(memory, tmp_path, content):
+    log = IncidentLog(memory)
+    log.tell([LATE], NOW, lambda _: None)
+    (document,) = tmp_path.rglob("late.json")
+    document.write_text(content)
+    assert log.open_incidents() == []
+    told: list[Told] = []
+    log.tell([], NOW, told.append)
+    assert told == []
+    log.tell([LATE], NOW, told.append)
+    log.tell([LATE], NOW, told.append)
     assert [each.kind for each in told] == [NoticeKind.ALERT]

@@ -345,7 +345,7 @@ def test_a_bucket_of_another_account_takes_an_export_with_the_generated_policy_o
     owner = f"{(int(account) + 1) % 10**12:012d}"
     s3 = aws("s3", account=owner)
     s3.create_bucket(Bucket=f"theirs-{owner}")
-    # The lab knows accounts, no roles; the account's root stands for the role.
+    # Here the account itself asks, in no role's session, so that its root stands for the role; roles are assumed in tests/airflow/test_many_accounts.py.
     theirs = replace(
         subject(account),
         bucket=f"theirs-{owner}",

@@ -27,7 +27,7 @@ from ddb_export.pipeline.ledger import Ledger, Wanted
 from ddb_export.pipeline.spending import month_so_far
 from tests.domain.test_gaps import ARN, BASE, HOUR, claim, entry
 
-PRICES = Prices(Decimal("0.1"), Decimal("0.1"), Decimal(0))
+PRICES = Prices(Decimal("0.1"), Decimal("0.1"), Decimal(0), Decimal(0))
 WINDOW = 50_000_000
 
 

@@ -355,7 +355,7 @@ def test_processes_that_die_one_after_the_other_get_there(table):
 def test_one_at_a_time(table):
     first, second = widening(table), widening(table)
     mine, theirs = first.plan(Wish(), table.now), second.plan(Wish(), table.now)
-    first._begin(mine.widening)
+    first._records.begin(mine.widening)
     with pytest.raises(ClaimConflictError, match="goes on with that one"):
         second.run(made_later(theirs), lambda: table.now)
     going_on = second.plan(Wish(names=("tag",)), table.now)
@@ -440,7 +440,7 @@ def test_whoever_publishes_finishes_what_another_began_to_switch(table):
     life = Life(None)
     dying = mortal(table, life)
     plan = dying.plan(Wish(), table.now)
-    dying._documents.store = Mortal(table.store, Life(0), WRITES)
+    dying._records.documents.store = Mortal(table.store, Life(0), WRITES)
     with pytest.raises(DeadError):
         dying.run(plan, lambda: table.now)
     assert not widening(table).finish_switch(lambda: table.now), "nothing was decided"

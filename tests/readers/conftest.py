@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,8 @@ from botocore.config import Config
 
 from local_aws.client import Lab
 from tests.conftest import REGION
-from tests.readers.lake import ReadersLake, make_lake
+from tests.readers.lake import ReadersLake, Shown, make_lake
+from tests.readers.trino_server import Trino, running_trino
 
 
 @pytest.fixture(scope="package")
@@ -35,6 +35,23 @@ def lake(lab: Lab, boto3_session: Any) -> Iterator[ReadersLake]:
 
 
 @pytest.fixture(scope="package")
-def copies(lake: ReadersLake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Local copies of the files, by the location of their partition in Glue."""
-    return lake.download(tmp_path_factory.mktemp("lake"))
+def shown(lake: ReadersLake, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """What readers are shown before anything changes."""
+    return lake.show(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture(scope="package")
+def trino(lab: Lab, lake: ReadersLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
+    """A server over the lake."""
+    with running_trino(tmp_path_factory.mktemp("trino"), lab.endpoint_url, lake.table.account) as server:
+        print(f"readers: Trino {server.info()['nodeVersion']['version']} with Glue and S3 of the lab")
+        yield server
+
+
+@pytest.fixture(scope="package")
+def views(trino: Trino, lake: ReadersLake) -> list[str]:
+    """The helper views, written by Trino."""
+    wanted = lake.views()
+    for view in wanted:
+        trino.rows(view.statement)
+    return [view.name for view in wanted]

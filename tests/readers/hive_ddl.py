@@ -48,7 +48,21 @@ def arrow_type(text: str) -> pa.DataType:
         return pa.decimal128(int(decimal[1]), int(decimal[2]))
     if element := re.fullmatch(r"array<(.+)>", text):
         return pa.list_(arrow_type(element[1]))
+    if members := re.fullmatch(r"struct<(.+)>", text):
+        pairs = (each.split(":", 1) for each in outermost(members[1]))
+        return pa.struct([(name, arrow_type(kind)) for name, kind in pairs])
     return _ARROW[text]
+
+
+def outermost(text: str) -> Iterator[str]:
+    """Yield the parts between those commas that are inside no other type."""
+    depth = start = 0
+    for index, character in enumerate(text):
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and not depth:
+            yield text[start:index]
+            start = index + 1
+    yield text[start:]
 
 
 def _columns(columns: Sequence[Mapping[str, str]]) -> str:

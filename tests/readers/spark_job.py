@@ -32,7 +32,10 @@ def main(job: str, answer: str) -> None:
     spark = builder.getOrCreate()
     for statement in given["statements"]:
         spark.sql(statement)
-    rows = {name: [row.asDict() for row in spark.sql(query).collect()] for name, query in given["queries"].items()}
+    rows = {
+        name: [row.asDict(recursive=True) for row in spark.sql(query).collect()]
+        for name, query in given["queries"].items()
+    }
     document = {"version": spark.version, "java": spark._jvm.System.getProperty("java.version"), "rows": rows}
     Path(answer).write_text(json.dumps(document, default=_encoded))
     spark.stop()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.readers import installed
+from tests.readers.hive_ddl import outermost
 
 _START_SECONDS = 180
 _JVM = """-server
@@ -79,6 +80,8 @@ class Trino:
             "X-Trino-Catalog": "awsdatacatalog",
             "X-Trino-Schema": "lake",
             "X-Trino-Time-Zone": "UTC",
+            # Without it the protocol cuts times to milliseconds.
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
         }
         answer = self._open(urllib.request.Request(f"{self._base}/v1/statement", data=sql.encode(), headers=headers))
         columns: list[dict[str, str]] = []
@@ -163,6 +166,9 @@ def _value(value: Any, kind: str) -> Any:
         return None
     if element := re.fullmatch(r"array\((.+)\)", kind):
         return [_value(each, element[1]) for each in value]
+    if members := re.fullmatch(r"row\((.+)\)", kind):
+        pairs = (each.strip().split(" ", 1) for each in outermost(members[1]))
+        return {name.strip('"'): _value(each, inner) for (name, inner), each in zip(pairs, value, strict=True)}
     if kind.startswith("decimal"):
         return Decimal(value)
     return base64.b64decode(value) if kind == "varbinary" else value

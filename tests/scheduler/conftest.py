@@ -12,7 +12,7 @@ import pytest
 
 from tests.scheduler.mailbox import NOTIFIER
 from tests.scheduler.stage import Stage, on_stage
-from tests.scheduler.world import DAY, midnights
+from tests.scheduler.world import BUCKET, CONNECTION, DAY, midnights
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "scheduler" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 _BEGIN = midnights()[0]
@@ -21,15 +21,31 @@ TABLES: dict[str, dict[str, Any]] = {
     "shipments": {"catchup": True, "start_date": _BEGIN},
     "payments": {"retries": 3},
     "returns": {"catchup": True, "start_date": _BEGIN + DAY, "retries": 0},
+    "refunds": {},
     # A minute after its run is queued its data is as old as it may become.
     "parcels": {"base_time": midnights()[4], "settle": "0s", "sla": "24h1m", "alerts": {"notifiers": [NOTIFIER]}},
 }
+
+_EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+
+
+def _example(name: str) -> str:
+    """Return an example of the docs as a user adapts it: to this table, bucket and connection."""
+    text = (_EXAMPLES / name).read_text(encoding="utf-8")
+    for old, new in {
+        "orders": "refunds",
+        "s3://company-lake": f"s3://{BUCKET}",
+        '"aws_default"': f'"{CONNECTION}"',
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
 
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
     """A real Airflow on PostgreSQL with one paused DAG per table; logs stay in ``build/scheduler``."""
-    with on_stage(FOLDER, TABLES) as running:
+    with on_stage(FOLDER, TABLES, consumers={"each_window.py": _example("orders_each_window.py")}) as running:
         yield running
 
 

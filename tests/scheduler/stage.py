@@ -150,12 +150,18 @@ def require_drivers() -> None:
 
 
 @contextmanager
-def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_seconds: float = 1.0) -> Iterator[Stage]:
+def on_stage(
+    folder: Path,
+    tables: Mapping[str, Mapping[str, Any]],
+    export_seconds: float = 1.0,
+    consumers: Mapping[str, str] | None = None,
+) -> Iterator[Stage]:
     """Start PostgreSQL, the lab and Airflow, and end them all; the logs stay in ``folder``.
 
     :param folder: made anew.
     :param tables: for each table what its declaration says besides the defaults of :meth:`World.declaration`.
     :param export_seconds: how long an export takes.
+    :param consumers: DAG files beside those of the tables, by name.
     """
     require_drivers()
     with (
@@ -167,6 +173,9 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
     ):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tables").mkdir(parents=True)
+        (folder / "consumers").mkdir()
+        for name, text in (consumers or {}).items():
+            (folder / "consumers" / name).write_text(text)
         world = World(lab, _clients(lab), tuple(tables))
         _declare(world, folder / "tables", tables)
         extra = {"region_name": REGION, "endpoint_url": lab.endpoint_url}
@@ -174,6 +183,7 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
         variables = {
             f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(connection),
             "DDB_EXPORT_TABLES_DIR": str(folder / "tables"),
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_bundles(folder / "consumers")),
             **metrics.settings,
         }
         with RealAirflow(folder / "airflow", database.url, variables) as airflow:
@@ -189,6 +199,14 @@ def on_stage(folder: Path, tables: Mapping[str, Mapping[str, Any]], export_secon
             finally:
                 api.close()
                 shutil.copyfile(database.log, folder / "postgresql.log")
+
+
+def _bundles(consumers: Path) -> list[dict[str, Any]]:
+    bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return [
+        {"name": "dags-folder", "classpath": bundle, "kwargs": {}},
+        {"name": "consumers", "classpath": bundle, "kwargs": {"path": str(consumers)}},
+    ]
 
 
 def _clients(lab: Lab) -> Callable[[str], Any]:

@@ -20,6 +20,7 @@ _TASKS = (
     "convert",
     "publish",
     "check",
+    "announce_changes",
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ddb_export.aws.errors import ObjectMissingError, PreconditionFailedError, aws_errors
 from ddb_export.domain.doctor import BucketFacts, Encryption
 from ddb_export.domain.lifecycle import LifecycleRule
-from ddb_export.exceptions import DdbExportError, NotReachableError, PermissionDeniedError
+from ddb_export.exceptions import DdbExportError, ExportThrottledError, NotReachableError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -89,15 +89,15 @@ class BucketGateway:
                 Bucket=self._bucket, ServerSideEncryptionConfiguration={"Rules": [default]}
             )
 
-    def may_list(self, folder: str) -> bool:
-        """Tell whether a folder may be listed."""
+    def may_list(self, folder: str) -> bool | None:
+        """Tell whether a folder may be listed; None if S3 gave no answer, as for the next two."""
         return self._allows("list_objects_v2", Prefix=f"{folder}/", MaxKeys=1)
 
-    def may_get(self, key: str) -> bool:
+    def may_get(self, key: str) -> bool | None:
         """Tell whether an object may be read, by asking for one that does not exist: S3 says 403 to whoever may not."""
         return self._allows("get_object", Key=key)
 
-    def may_put(self, key: str) -> bool:
+    def may_put(self, key: str) -> bool | None:
         """Tell whether an object may be written, by a write on a condition that cannot hold: it writes nothing.
 
         S3 answers ``If-Match`` on a missing key with 404, and asks for ``s3:GetObject`` besides ``s3:PutObject`` (S3 User Guide, "How to
@@ -105,14 +105,16 @@ class BucketGateway:
         """
         return self._allows("put_object", Key=key, Body=b"", IfMatch=_NO_OBJECT_HAS_IT)
 
-    def _allows(self, operation: str, **parameters: Any) -> bool:
+    def _allows(self, operation: str, **parameters: Any) -> bool | None:
         try:
             with aws_errors(f"s3://{self._bucket}/{parameters.get('Key', '')}"):
                 getattr(self._client, operation)(Bucket=self._bucket, **parameters)
         except PermissionDeniedError:
             return False
         except (ObjectMissingError, PreconditionFailedError):
-            pass
+            return True
+        except (ExportThrottledError, NotReachableError):
+            return None
         return True
 
     def _head(self, **parameters: str) -> str | None:
@@ -143,12 +145,13 @@ def _rule(rule: Mapping[str, Any], number: int) -> LifecycleRule:
     """Read a rule: its filter is a prefix, a tag, a size, or an ``And`` of them; old rules have the prefix beside the filter."""
     chosen = rule.get("Filter", {})
     joined = {**chosen, **chosen.get("And", {})}
+    one_tag = (joined["Tag"],) if "Tag" in joined else ()
     moves = frozenset(each["StorageClass"] for each in rule.get("Transitions", ()) if "StorageClass" in each)
     expires = rule.get("Expiration", {})
     return LifecycleRule(
         name=rule.get("ID") or f"number {number}",
         prefix=joined.get("Prefix") or rule.get("Prefix") or "",
-        tagged="Tag" in joined or bool(joined.get("Tags")),
+        tags=tuple((each["Key"], each["Value"]) for each in (*joined.get("Tags", ()), *one_tag)),
         larger_than=int(joined.get("ObjectSizeGreaterThan", 0)),
         deletes="Days" in expires or "Date" in expires,
         moves_to=moves,

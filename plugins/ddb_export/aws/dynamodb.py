@@ -24,7 +24,7 @@ from ddb_export.domain.export import (
 from ddb_export.domain.export_filter import ExportFilter
 from ddb_export.domain.plan import PointInTimeRecovery, TableIdentity
 from ddb_export.domain.utc import require_utc
-from ddb_export.exceptions import ConfigurationError
+from ddb_export.exceptions import ConfigurationError, DdbExportError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -43,11 +43,20 @@ class DynamoDBGateway:
     def __init__(self, client: BaseClient) -> None:
         self._client: Any = client
         self._answered_at: datetime | None = None
+        self._skew: timedelta | None = None
 
     @property
     def answered_at(self) -> datetime:
-        """AWS's time of the newest answer, from its Date header; the worker's clock before the first."""
+        """AWS's time of the newest answer, refusals included, from its Date header; the worker's clock before the first."""
         return self._answered_at or datetime.now(UTC)
+
+    @property
+    def skew(self) -> timedelta | None:
+        """This machine's clock less AWS's when the newest answer came (positive: it is ahead); None before the first.
+
+        Refusals count: to a clock that is five minutes off AWS answers nothing else (IAM User Guide, "Signature Version 4").
+        """
+        return self._skew
 
     def identify(self, table: str) -> TableIdentity:
         """Return which table stands behind a name or ARN.
@@ -55,16 +64,14 @@ class DynamoDBGateway:
         :raises TableMissingError: there is none.
         """
         description = self._call("describe_table", table, TableName=table)["Table"]
-        return TableIdentity(description["TableArn"], description["TableId"])
+        return TableIdentity(description["TableArn"], description["TableId"], _key_attributes(description))
 
     def key_attributes(self, table: str) -> tuple[str, ...]:
         """Return the names of the table's key attributes, the partition key first.
 
         :raises TableMissingError: there is no such table.
         """
-        schema = self._call("describe_table", table, TableName=table)["Table"]["KeySchema"]
-        # AWS gives HASH before RANGE; who relied on the order of an answer would not see it change.
-        return tuple(each["AttributeName"] for each in sorted(schema, key=lambda each: str(each["KeyType"])))
+        return _key_attributes(self._call("describe_table", table, TableName=table)["Table"])
 
     def size(self, table: str) -> int:
         """Return the bytes of the table and its local secondary indexes, which is what a full export is billed by.
@@ -177,16 +184,32 @@ class DynamoDBGateway:
             token = {"NextToken": answer["NextToken"]}
 
     def _call(self, operation: str, thing: str, **parameters: Any) -> dict[str, Any]:
-        with aws_errors(thing):
-            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-        self._answered_at = answer_time(answer)
+        try:
+            with aws_errors(thing):
+                answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        except DdbExportError as error:
+            # Errors of AWS have a response; those of connections have none, or None.
+            self._hear(getattr(error.__cause__, "response", None) or {})
+            raise
+        self._hear(answer)
         return answer
+
+    def _hear(self, answer: Mapping[str, Any]) -> None:
+        """Note what time it is by an answer that says so; a connection that broke brought none."""
+        if _date_header(answer):
+            self._answered_at = answer_time(answer)
+            self._skew = datetime.now(UTC) - self._answered_at
 
 
 def answer_time(answer: Mapping[str, Any]) -> datetime:
     """Return AWS's time from the Date header of an answer (whole seconds, UTC); the worker's clock without one."""
-    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    header = _date_header(answer)
     return parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
+
+
+def _date_header(answer: Mapping[str, Any]) -> str | None:
+    header: str | None = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return header
 
 
 def describe(description: Mapping[str, Any]) -> ExportDescription:
@@ -221,6 +244,12 @@ def describe(description: Mapping[str, Any]) -> ExportDescription:
         failure_message=description.get("FailureMessage"),
         export_filter=ExportFilter.from_api(specification) if specification else None,
     )
+
+
+def _key_attributes(description: Mapping[str, Any]) -> tuple[str, ...]:
+    # AWS gives HASH before RANGE; who relied on the order of an answer would not see it change.
+    schema = sorted(description["KeySchema"], key=lambda each: str(each["KeyType"]))
+    return tuple(each["AttributeName"] for each in schema)
 
 
 def _index_bytes(description: Mapping[str, Any]) -> int:

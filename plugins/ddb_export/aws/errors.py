@@ -93,6 +93,8 @@ _FAMILIES: tuple[tuple[frozenset[str], type[DdbExportError], str], ...] = (
         PermissionDeniedError,
         "renew the AWS credentials, and check that the clock of this machine is right",
     ),
+    # S3's own code (S3 API reference, "Error responses"); the other services say InvalidSignatureException or SignatureDoesNotMatch.
+    (frozenset({"RequestTimeTooSkewed"}), PermissionDeniedError, "set the clock of this machine by NTP"),
     (_PRECONDITION, PreconditionFailedError, "read what is there now and decide again"),
     (_MISSING_OBJECT, ObjectMissingError, "check the name, or copy what is missing to this place"),
     (

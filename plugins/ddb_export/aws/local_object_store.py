@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -43,6 +44,10 @@ class LocalObjectStore:
         if key.startswith("/") or ".." in PurePosixPath(key).parts or "\0" in key:
             raise UsageError(repr(key), f"it does not lie below {self.folder}", "give a key below the folder")
         return self.folder / key
+
+    def now(self) -> datetime:
+        """See :meth:`ObjectStore.now <ddb_export.aws.object_store.ObjectStore.now>`."""
+        return datetime.now(UTC).replace(microsecond=0)
 
     def read(self, key: str) -> StoredContent:
         """See :meth:`ObjectStore.read <ddb_export.aws.object_store.ObjectStore.read>`."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ddb_export.aws.dynamodb import answer_time
 from ddb_export.aws.errors import aws_errors, kind_and_remedy
 from ddb_export.exceptions import DdbExportError, UsageError
 
@@ -47,14 +45,6 @@ class ObjectLifecycle:
         self._client: Any = client
         self._bucket = bucket
         self._owner = {"ExpectedBucketOwner": expected_owner} if expected_owner else {}
-
-    def now(self) -> datetime:
-        """Return S3's time: whoever deletes by age must not trust the clock of the machine at hand.
-
-        :raises NotReachableError: there is no such bucket.
-        """
-        with aws_errors(f"s3://{self._bucket}"):
-            return answer_time(self._client.head_bucket(Bucket=self._bucket, **self._owner))
 
     def delete(self, keys: Sequence[str]) -> Iterator[int]:
         """Delete objects, 1000 in a call; yield how many were deleted after each. One that is not there is no error.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote
@@ -42,6 +43,10 @@ class ObjectStore(Protocol):
 
     def uri(self, key: str = "") -> str:
         """Return the name of an object (or of the whole place) for people: ``s3://bucket/key`` or an absolute path."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the present by the clock that dates what is written here: S3's own, in UTC and whole seconds; of a folder this machine's."""
         ...
 
     def read(self, key: str) -> StoredContent:

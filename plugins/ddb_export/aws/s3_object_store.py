@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ddb_export.aws.dynamodb import answer_time
 from ddb_export.aws.errors import (
     ObjectMissingError,
     PreconditionFailedError,
@@ -39,6 +41,11 @@ class S3ObjectStore:
     def uri(self, key: str = "") -> str:
         """Return ``s3://bucket/key``."""
         return f"s3://{self.bucket}/{key}" if key else f"s3://{self.bucket}"
+
+    def now(self) -> datetime:
+        """See :meth:`ObjectStore.now <ddb_export.aws.object_store.ObjectStore.now>`; HeadBucket needs s3:ListBucket."""
+        with aws_errors(self.uri()):
+            return answer_time(self.client.head_bucket(Bucket=self.bucket, **self._owner))
 
     def read(self, key: str) -> StoredContent:
         """See :meth:`ObjectStore.read <ddb_export.aws.object_store.ObjectStore.read>`."""

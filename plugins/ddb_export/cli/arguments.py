@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -64,10 +65,22 @@ def add_aws_arguments(parser: argparse.ArgumentParser) -> None:
         "Without these, credentials and region are found as the AWS CLI finds them. A\n"
         "table's role_arn is assumed with them; a profile is taken as it is.",
     )
-    parser.set_defaults(assumed_role=None)
     group.add_argument("--profile", metavar="NAME", help="profile in the AWS configuration files")
+    group.add_argument(
+        "--assume-role",
+        dest="assumed_role",
+        type=_role_arn,
+        metavar="ARN",
+        help="role to assume with the credentials, instead of the table's role_arn",
+    )
     group.add_argument("--region", metavar="NAME", help="for example eu-central-1")
     group.add_argument("--endpoint-url", metavar="URL", help="another address for AWS, such as a local one")
+
+
+def _role_arn(text: str) -> str:
+    if not re.fullmatch(r"arn:[^:\s]+:iam::[0-9]{12}:role/\S+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no role's ARN, such as arn:aws:iam::111122223333:role/NAME")
+    return text
 
 
 def named_command(commands: Sequence[Command], arguments: Sequence[str]) -> Command:

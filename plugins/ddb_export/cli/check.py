@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.command import Command
-from ddb_export.cli.console import Console, count
+from ddb_export.cli.console import EXIT_OK, Console, count
 from ddb_export.cli.tables import TABLES_HELP, tables_folder
 from ddb_export.domain.export_filter import NO_REPLICA
 
@@ -19,12 +20,17 @@ EMPTY_DOCUMENT: dict[str, Any] = {"ok": False, "folder": None, "tables": [], "no
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the folder."""
+    """Add the folder, and the question for the schema."""
     parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=tables_folder(), help=TABLES_HELP)
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON schema of the files, for editors, and check nothing"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Read the folder as a DAG file would, and print every problem of every file."""
+    """Read the folder as a DAG file would, and print every problem of every file; or print the schema of such files."""
+    if arguments.schema:
+        return _print_schema()
     from ddb_export.config.loader import load_tables, unread_files
 
     folder: Path = arguments.folder
@@ -36,6 +42,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         *(f"table '{each.name}' is filtered; {NO_REPLICA}" for each in loaded.tables if each.filter),
     ]
     return console.result(document, lines(document))
+
+
+def _print_schema() -> int:
+    from ddb_export.config.json_schema import export_json_schema
+
+    print(json.dumps(export_json_schema(), indent=2))
+    return EXIT_OK
 
 
 def document_of(folder: Path, loaded: LoadedTables) -> dict[str, Any]:
@@ -85,7 +98,7 @@ COMMAND = Command(
         "file, line and remedy. AWS is not asked; doctor does that for one table.\n"
         "Exit 0: every file can be used. 1: some cannot, or no table is declared."
     ),
-    example="ddb-export check\n  ddb-export check dags/tables --json",
+    example="ddb-export check\n  ddb-export check dags/tables --json\n  ddb-export check --schema > dags/tables/ddb_export.schema.json",
     add_arguments=add_arguments,
     run=run,
     empty_document=EMPTY_DOCUMENT,

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.clients import client_of
-from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.plan_request import read_time
@@ -70,7 +69,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if dear := budget_error(table.lake.name, estimated, budget):
         document["errors"] = [{"file": dear.thing, "cause": dear.cause, "remedy": dear.remedy}]
         return console.result({**document, "planned_only": True}, _lines(document, done=None))
-    done = compaction.run(plan, clock_of(arguments, table), _progress(console))
+    from ddb_export.pipeline.clock import clock_of
+
+    done = compaction.run(plan, clock_of(table.store), _progress(console))
     document.update(ok=True, planned_only=False)
     changed = [{"partition": each, "reason": "others changed it meanwhile"} for each in done.left]
     document["left"] = [*document["left"], *changed]

@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ddb_export.cli.arguments import PROGRAM, is_terminal
 from ddb_export.exceptions import (
@@ -26,6 +26,13 @@ EXIT_USAGE = 2
 EXIT_NOT_REACHABLE = 3
 
 _REDRAW_SECONDS = 0.1
+
+
+class Advance(Protocol):
+    """Shows how far a phase is."""
+
+    def __call__(self, files: int, size: int, rows: int = 0, /) -> None:
+        """Count what was done since the last call: files, bytes, rows."""
 
 
 class Console:
@@ -49,7 +56,7 @@ class Console:
         if self.as_json:
             self._print_document(document)
         else:
-            print("\n".join(lines))
+            print("\n".join(lines), flush=True)
         errors = document["errors"]
         if errors:
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -93,14 +100,14 @@ class Console:
         self._fail({"file": PROGRAM, "cause": cause, "remedy": remedy}, f"{cause}. Remedy: {remedy}")
         return code
 
-    def phase(self, name: str, files: int) -> Callable[[int, int], None]:
+    def phase(self, name: str, files: int) -> Advance:
         """Begin a phase of the work; on a terminal a line on stderr shows how far it is.
 
-        :return: to be called with the numbers of files and bytes done since the last call, from any thread.
+        :return: to be called with the numbers of files, bytes and rows done since the last call, from any thread.
         """
         self._end_progress()
         if not is_terminal():
-            return lambda _files, _bytes: None
+            return lambda _files, _bytes, _rows=0: None
         self._progress = _ProgressLine(name, files)
         return self._progress.advance
 
@@ -111,7 +118,7 @@ class Console:
         _say(line)
 
     def _print_document(self, document: Mapping[str, Any]) -> None:
-        print(json.dumps({**self._empty, **document}))
+        print(json.dumps({**self._empty, **document}), flush=True)
 
     def _end_progress(self) -> None:
         if self._progress:
@@ -127,7 +134,7 @@ class _ProgressLine:
         self._drawn = 0.0
         self._lock = threading.Lock()
 
-    def advance(self, files: int, size: int) -> None:
+    def advance(self, files: int, size: int, _rows: int = 0, /) -> None:
         with self._lock:
             self._files += files
             self._bytes += size

@@ -40,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the table's TTL attribute, for the column _ttl_expired of changes",
     )
     parser.add_argument(
+        "--key",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a key attribute of the table, which gets a column whatever the limit leaves out; can be repeated; changes tell their keys",
+    )
+    parser.add_argument(
         "--table",
         metavar="NAME",
         help=f"convert by this configured table's contract; the key of its hashes is read from {HASH_KEY_VARIABLE}",
@@ -63,6 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         destination,
         ttl_attribute=arguments.ttl_attribute,
         contract=contract,
+        keys=arguments.key,
         phases=console.phase,
     )
     document = _document(result, destination)

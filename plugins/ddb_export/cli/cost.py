@@ -128,7 +128,7 @@ COMMAND = Command(
     summary="say what exports were billed, per table and month",
     description=(
         "Add up what each verified export was billed (BilledSizeBytes), at the configured\n"
-        "prices and with the S3 requests that wrote its files. --json has every export.\n"
+        "prices, with the S3 requests that wrote its files and Athena's count. --json has every export.\n"
         "What a run would cost is said by plan."
     ),
     example="ddb-export cost\n  ddb-export cost orders --json\n  ddb-export cost --plot cost.svg",

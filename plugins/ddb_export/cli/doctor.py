@@ -6,7 +6,6 @@ Nothing is changed and nothing is billed, unless ``--fix`` names what is to be p
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.clients import client_of
@@ -85,6 +84,7 @@ def declared_of(table: TableConfiguration) -> Declared:
         workgroup=table.athena.workgroup,
         athena_output=table.athena_output_location,
         windows_at_once=table.max_active_windows,
+        retention=table.retention.retention,
     )
 
 
@@ -122,8 +122,12 @@ def lines(document: dict[str, Any]) -> list[str]:
 
 
 def _clients(arguments: argparse.Namespace) -> Clients:
-    """Return what makes the clients of one identity in the table's region."""
-    return partial(client_of, arguments)
+    """Return what makes the clients of one identity, in the table's region if no other is asked for."""
+
+    def client(service: str, region: str | None = None, /) -> Any:
+        return client_of(argparse.Namespace(**{**vars(arguments), "region": region or arguments.region}), service)
+
+    return client
 
 
 COMMAND = Command(
@@ -134,7 +138,7 @@ COMMAND = Command(
         "permissions, clock and quota. Each line is ok, warn or fail, with one remedy.\n"
         "Nothing is changed but what --fix names: pitr (switch recovery on), database\n"
         "(create it in Glue), bucket (create it, with Block Public Access and encryption).\n"
-        "Exit 0: runs will work. 1: something fails."
+        "Exit 0: runs will work. 1: something fails. 3: neither STS nor DynamoDB is reachable."
     ),
     example="ddb-export doctor orders\n  ddb-export doctor orders --fix pitr database\n  ddb-export doctor orders --json",
     add_arguments=add_arguments,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.command import Command
-from ddb_export.cli.console import Console
+from ddb_export.cli.console import Console, count
 from ddb_export.cli.tables import NamedTable, add_table_arguments, contract_of, named_table
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "overflow": [],
     "overflow_unknown": 0,
     "contract": None,
+    "quarantine": [],
     "raw_removed": [],
     "errors": [],
 }
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Derive the report from the ledger and print it."""
     from ddb_export.domain.gaps import find_gaps
     from ddb_export.domain.overflow import overflow_lines
+    from ddb_export.domain.quarantine import quarantined_lines
     from ddb_export.domain.shown import shown_entries
     from ddb_export.exceptions import NotReachableError
     from ddb_export.pipeline.ledger import Ledger
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         "overflow": [line.to_json() for line in overflow_lines(shown, ledger.read_schema())],
         "overflow_unknown": sum(entry.overflowed is None for entry in shown),
         "contract": _stale(table, shown),
+        "quarantine": [lines.to_json() for lines in quarantined_lines(shown, table.lake)],
         "raw_removed": sorted(RetentionRecords(table.store, table.lake).removals()),
     }
     return console.result(document, lines(document))
@@ -94,12 +97,31 @@ def lines(document: dict[str, Any]) -> list[str]:
     if gone := document["raw_removed"]:
         names = gone[0] if len(gone) == 1 else f"{len(gone)} exports, {gone[0]} to {gone[-1]}"
         report.append(f"  no raw     {names}: removed by retention; what is published of it stays")
+    report += _quarantine(document["quarantine"])
     found = [*_contract(document), *_overflow(document)]
     if found:
         found.append(
             f"next: ddb-export widen {document['table']} --plan says what rewriting partitions changes, and what it costs"
         )
     return [*report, *found]
+
+
+def _quarantine(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what is kept in quarantine, the newest exports first. The chain is whole nevertheless: no exit code speaks of it."""
+    from ddb_export.domain.quarantine import REMEDY
+
+    if not found:
+        return []
+    lines = [
+        f"  quarantine {count(each['lines'], 'line')} of {each['of_lines']} of {each['export']} not in {each['glue_table']}: {each['folder']}"
+        for each in reversed(found[-_MOST_LINES:])
+    ]
+    if len(found) > _MOST_LINES:
+        rest = sum(each["lines"] for each in found[:-_MOST_LINES])
+        lines.append(
+            f"  quarantine {count(rest, 'line')} of {len(found) - _MOST_LINES} older exports; --json has them all"
+        )
+    return [*lines, f"next: {REMEDY}"]
 
 
 def _contract(document: dict[str, Any]) -> list[str]:

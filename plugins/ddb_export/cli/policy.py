@@ -28,7 +28,7 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "errors": [],
 }
 
-_VARIANTS = ("runs", "no-data", "replay", "lifecycle")
+_VARIANTS = ("runs", "no-data", "replay", "lifecycle", "prune")
 _DOCUMENTS = ("role", "bucket", "key")
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/\S+")
 _TABLE = re.compile(r"arn:([^:]+):dynamodb:[^:]+:([0-9]{12}):table/.+")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_VARIANTS,
         default="runs",
         help="runs: all that the DAG does (default); no-data: never reads a data file; replay: starts no export;"
-        " lifecycle: what ddb-export lifecycle does, nothing else",
+        " lifecycle, prune: what these commands do, nothing else",
     )
     parser.add_argument(
         "--document",

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.clients import client_of
-from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.tables import NamedTable, add_table_arguments, named_table, owned_ledger
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError("--hours", f"{arguments.hours} is no stretch of time", "write 0 or more")
     table = named_table(arguments)
     older = _older_generations(arguments, table)
-    looked = older.find(clock_of(arguments, table)(), timedelta(hours=arguments.hours))
+    looked = older.find(table.store.now(), timedelta(hours=arguments.hours))
     found: Sequence[OlderGeneration] = looked.generations
     pointed_at = looked.pointed_at
     if arguments.delete:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -66,7 +67,14 @@ def named_table(arguments: argparse.Namespace) -> NamedTable:
         prefix, _, name = path.rpartition("/")
         bucket = "" if store.uri("").startswith("/") else arguments.table.split("/")[2]
         return NamedTable(Lake(bucket, prefix, name), store, None)
-    table = configured_table(arguments)
+    return opened_table(configured_table(arguments), arguments)
+
+
+def opened_table(table: TableConfiguration, arguments: argparse.Namespace) -> NamedTable:
+    """Return a configured table and the place of its folder; the arguments' region and role become the table's where they name none.
+
+    :raises ConfigurationError: its bucket cannot be looked at so.
+    """
     use_place_of(table, arguments)
     store, _ = Places(arguments).open(table.lake_uri)
     return NamedTable(Lake(table.bucket, table.prefix, table.name), store, table)
@@ -75,11 +83,11 @@ def named_table(arguments: argparse.Namespace) -> NamedTable:
 def use_place_of(table: TableConfiguration, arguments: argparse.Namespace) -> None:
     """Let clients be made for a table's region and role, as its DAG has them.
 
-    Who names a profile says whose credentials are meant: no role is assumed with them.
+    Who names a profile or a role says whose credentials are meant: the table's own role is not assumed then.
     """
     if arguments.region is None:
         arguments.region = table.region
-    if arguments.profile is None:
+    if arguments.profile is None and arguments.assumed_role is None:
         arguments.assumed_role = table.role_arn
 
 
@@ -137,10 +145,14 @@ def configured_table(arguments: argparse.Namespace) -> TableConfiguration:
     tables = {table.name: table for table in load_tables(arguments.tables)}
     if arguments.table in tables:
         return tables[arguments.table]
-    near = get_close_matches(arguments.table, tables, n=1)
-    known = f"did you mean {near[0]}?" if near else f"configured are: {', '.join(sorted(tables)) or 'none'}"
-    raise UsageError(
-        f"table {arguments.table}",
-        f"no YAML below {arguments.tables} names it",
-        f"{known} Or give s3://bucket/prefix/name",
-    )
+    raise unknown_table(arguments.table, tables, arguments.tables)
+
+
+def unknown_table(name: str, known: Collection[str], folder: Path) -> UsageError:
+    """Return the error that no YAML of a folder names a table.
+
+    :param known: names of the tables that there are.
+    """
+    near = get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"configured are: {', '.join(sorted(known)) or 'none'}"
+    return UsageError(f"table {name}", f"no YAML below {folder} names it", f"{advice} Or give s3://bucket/prefix/name")

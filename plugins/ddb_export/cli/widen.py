@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.cli.clients import client_of
-from ddb_export.cli.clock import clock_of
 from ddb_export.cli.command import Command
 from ddb_export.cli.console import Console, count, readable_bytes
 from ddb_export.cli.tables import NamedTable, add_table_arguments, contract_of, named_table, owned_ledger, prices_for
@@ -30,6 +29,8 @@ EMPTY_DOCUMENT: dict[str, Any] = {
     "added": [],
     "refilled": [],
     "left": [],
+    "at_risk": [],
+    "given_up": None,
     "contract": [],
     "partitions": None,
     "files": None,
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Plan, and unless only that was asked for, widen."""
     from ddb_export.domain.widening import estimate_widening
     from ddb_export.domain.wider_columns import Wish
+    from ddb_export.pipeline.clock import clock_of
 
     if arguments.retype and not arguments.column:
         raise UsageError("--retype", "it names no column", "add --column NAME for each column that may change so")
@@ -78,7 +80,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             "name the table as it is configured, or add --plan",
         )
     widening, arn = _widening(arguments, table)
-    now = clock_of(arguments, table)
+    now = clock_of(table.store)
     plan = widening.plan(Wish(names=tuple(arguments.column), retype=arguments.retype), now())
     estimated = estimate_widening(plan.entries, prices_for(table, arn))
     document = _document(plan, estimated, table.lake.name)
@@ -132,7 +134,7 @@ def _document(plan: WideningPlan, estimated: WideningEstimate, name: str) -> dic
     return {
         **EMPTY_DOCUMENT,
         "table": name,
-        "widening": None if plan.is_empty else plan.widening.number,
+        "widening": plan.widening.number if plan.rewrites else None,
         "under_way": plan.under_way,
         "changes": [
             {
@@ -148,6 +150,8 @@ def _document(plan: WideningPlan, estimated: WideningEstimate, name: str) -> dic
         ],
         "refilled": list(decision.refilled),
         "left": [left.to_json() for left in decision.left],
+        "at_risk": [risk.to_json() for risk in plan.risks],
+        "given_up": plan.outdated.number if plan.outdated else None,
         "contract": [line.to_json() for line in decision.stale],
         "partitions": estimated.partitions,
         "files": estimated.files,
@@ -165,19 +169,25 @@ def _lines(document: dict[str, Any], plan: WideningPlan, *, done: Widening | Non
     from ddb_export.domain.overflow import reason_words
     from ddb_export.pipeline.widening import change_words
 
-    state = "nothing to widen" if plan.is_empty else "would be widened"
-    if done is not None:
+    state = "would be widened"
+    if not plan.rewrites:
+        state = "nothing to widen"
+    elif done is not None:
         state = f"widened, columns of version {done.to_version}"
     elif plan.under_way:
         state = f"widening {plan.widening.number} is under way; without --plan it goes on"
     report = [f"{document['table']}: {state}"]
     report += [f"  column     {words}" for words in change_words(plan.decision)]
-    if not plan.is_empty:
+    report += [f"  at risk    {risk.words}" for risk in plan.risks]
+    if plan.outdated:
+        report.append(f"  given up   widening {plan.outdated.number}, which was begun before: {plan.outdated_because}")
+    if plan.rewrites:
         size, files = readable_bytes(document["bytes"]), count(document["files"], "raw file")
         price = usd(Decimal(document["usd"]))
         report.append(f"  rewrite    {count(document['partitions'], 'partition')} from {files}, {size}; about {price}")
         report += [f"  basis      {line}" for line in document["basis"]]
-    left = plan.decision.left
+    taken_out = {risk.column for risk in plan.risks if risk.becomes != "overflow"}
+    left = [each for each in plan.decision.left if each.line.column is None or each.line.column.name not in taken_out]
     report += [
         f"  stays      {each.line.attribute or 'other attributes'}: {reason_words({each.reason: each.line.reasons[each.reason]})};"
         f" {each.cause}"

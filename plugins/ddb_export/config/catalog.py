@@ -14,7 +14,7 @@ def _no_projection(value: bool) -> bool:  # noqa: FBT001  # pydantic calls it
     if value:
         refuse(
             "cannot be switched on: projection computes a partition's folder from its values alone and ignores Glue's, while"
-            " each partition of this lake points at one generation of its files",
+            " each partition of this lake points at one generation of its files (docs/athena.md)",
             "write partition_index: true, which makes Glue find partitions fast",
         )
     return value

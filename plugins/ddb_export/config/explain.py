@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from ddb_export.config.fields import Accepts
 from ddb_export.config.problems import kind, nearest, show
+from ddb_export.config.synonyms import choice, keys_meant
 
 Location = tuple[int | str, ...]
 
@@ -21,7 +22,8 @@ Location = tuple[int | str, ...]
 class Explanation:
     """One finding: ``location`` leads to the value, and ``at`` says which part of it to point at.
 
-    ``meant`` is the valid key that an unknown one most likely stands for.
+    ``meant`` is the valid key that an unknown one most likely stands for. ``block`` leads to the mapping whose keys contradict
+    each other, where that is what is wrong.
     """
 
     location: Location
@@ -29,6 +31,7 @@ class Explanation:
     cause: str
     remedy: str
     meant: str | None = None
+    block: Location = ()
 
 
 def explain(
@@ -69,9 +72,22 @@ def _unknown_key(model: type[BaseModel], detail: ErrorDetails) -> Explanation:
     owner = _model_at(model, tuple(parents))
     names = list(owner.model_fields) if owner else []
     near = nearest(str(key), names)
-    dotted = _dotted(detail["loc"])
-    remedy = f"write '{near}'" if near else "remove it; the keys are " + ", ".join(names)
-    return Explanation(detail["loc"], "key", f"unknown key '{dotted}'", remedy, near)
+    meant = keys_meant(str(key), names) or ((near,) if near else ())
+    if block := _block_with(owner, str(key)):
+        remedy, meant = f"move it into '{block}'", ()
+    else:
+        remedy = f"write {choice(meant)}" if meant else "remove it; the keys are " + ", ".join(names)
+    only = meant[0] if len(meant) == 1 else None
+    return Explanation(detail["loc"], "key", f"unknown key '{_dotted(detail['loc'])}'", remedy, only)
+
+
+def _block_with(owner: type[BaseModel] | None, key: str) -> str | None:
+    """The block of a mapping that has a key of exactly this name."""
+    for name in owner.model_fields if owner else ():
+        block = _model_at(owner, (name,)) if owner else None
+        if block and key in block.model_fields:
+            return name
+    return None
 
 
 def _wrong_value(
@@ -79,9 +95,11 @@ def _wrong_value(
 ) -> Explanation:
     context: dict[str, Any] = detail.get("ctx", {})
     location, value = detail["loc"], detail["input"]
-    remedy = None
+    remedy: str | None = None
+    block: Location = ()
     if detail["type"] == "refused":
         if context["key"]:
+            block = location
             location, value = (*location, context["key"]), value.get(context["key"])
         reason, remedy = context["reason"], context["remedy"]
     elif detail["type"] in ("literal_error", "greater_than_equal", "less_than_equal"):
@@ -95,7 +113,7 @@ def _wrong_value(
         near = nearest(value, words)
         remedy = f"write {words[near]}" if near else None
     cause = " ".join(part for part in (_dotted(location), shown, reason) if part)
-    return Explanation(location, "value", cause, remedy or f"write {accepted}")
+    return Explanation(location, "value", cause, remedy or f"write {accepted}", block=block)
 
 
 def _words_of(context: dict[str, Any]) -> list[str]:

@@ -171,7 +171,9 @@ def _output_location(value: str) -> str:
 
 
 _json_duration = WithJsonSchema({"type": "string", "pattern": PATTERN})
-_json_time = WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]})
+# Its beginning alone: YAML's times (a blank for the T, one digit for a month) and those without a zone are no "date-time" of JSON schema.
+_TIME_SCHEMA = {"type": "string", "pattern": "^\\s*[0-9]{4}-?W?[0-9]{1,2}"}
+_json_time = WithJsonSchema(_TIME_SCHEMA)
 _write_duration = PlainSerializer(format_duration, return_type=str, when_used="json")
 
 # DynamoDB developer guide, "Naming rules"; ARN format from the Service Authorization Reference.
@@ -221,6 +223,7 @@ Instant = Annotated[
 WholeMinute = Annotated[
     Annotated[datetime, AfterValidator(_whole_minute)] | None,
     BeforeValidator(_time),
+    WithJsonSchema({"anyOf": [_TIME_SCHEMA, {"type": "null"}]}),
     Accepts("a UTC time in whole minutes, such as 2026-01-31T06:00:00Z"),
 ]
 TimeZone = Annotated[str, AfterValidator(_time_zone), Accepts("an IANA time zone, such as Europe/Berlin")]
@@ -245,6 +248,10 @@ Region = Annotated[
 ]
 AccountId = Annotated[
     Annotated[str, matching(r"[0-9]{12}", "is not an account id")] | None,
+    # YAML files are read as they are written, so that quotes may be left out; an editor sees a number then.
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": "^[0-9]{12}$"}, {"type": "integer", "minimum": 0}, {"type": "null"}]}
+    ),
     Accepts("the 12 digits of an AWS account in quotes, such as '012345678901'"),
 ]
 RoleArn = Annotated[

@@ -1,8 +1,9 @@
 """Reads a folder of YAML files into tables, and keeps what is wrong with one file away from the others.
 
 A file holds one table (a mapping), or ``tables:`` (a list) with ``defaults:`` for them. ``_defaults.yaml``
-holds defaults for all files of the folder. Folder, file, table: the later one wins, key by key, within the
-blocks ``athena``, ``budget`` and ``prices`` too. A top-level key that begins with ``x-`` may hold anchors.
+holds defaults for all files of the folder. Folder, file, table: the later one wins, key by key, also within blocks;
+``filter`` and ``contract.entities`` are taken whole (:mod:`ddb_export.config.layers`). A key beside ``tables`` that begins
+with ``x-`` may hold anchors.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import Literal, NamedTuple, overload
 from pydantic import ValidationError
 
 from ddb_export.config.explain import Location, explain
+from ddb_export.config.file_shape import defaults_in, tables_in
+from ddb_export.config.layers import layered
 from ddb_export.config.model import TableConfiguration
-from ddb_export.config.problems import InvalidFileError, Problem, ProblemError, kind, nearest
-from ddb_export.config.yaml_source import Entry, Located, read_yaml
+from ddb_export.config.problems import InvalidFileError, Problem, ProblemError
+from ddb_export.config.yaml_source import Located, read_yaml
 from ddb_export.exceptions import ConfigurationError
 
 DEFAULTS_FILES = ("_defaults.yaml", "_defaults.yml")
-_FILE_KEYS = ("defaults", "tables")
-_NOT_SHARED = ("table", "name")
 _AMOUNTS = ("budget", "prices")
 
 
@@ -74,12 +75,12 @@ def load_tables(
     except ProblemError as found:
         # Without its defaults no table is what its author meant.
         files, defaults = [], None
-        problems.append(found.problem)
+        problems += found.problems
     for file in files:
         try:
             found_tables, found_problems = _read_file(file, defaults)
         except ProblemError as found:
-            problems.append(found.problem)
+            problems += found.problems
         else:
             declared += found_tables
             problems += found_problems
@@ -111,7 +112,7 @@ def keys_with_defaults(folder: Path) -> frozenset[str]:
     try:
         defaults = _folder_defaults(_files(folder)[1])
     except ProblemError as found:
-        raise InvalidFileError.of([found.problem]) from None
+        raise InvalidFileError.of(found.problems) from None
     return frozenset(defaults.entries or ()) if defaults else frozenset()
 
 
@@ -164,79 +165,21 @@ def _files(folder: Path) -> tuple[list[Path], Path | None]:
 
 def _folder_defaults(file: Path | None) -> Located | None:
     content = read_yaml(file) if file else None
-    return None if content is None else _checked_defaults(content)
-
-
-def _checked_defaults(content: Located) -> Located | None:
-    if content.value is None:
-        return None
-    if content.entries is None:
-        raise ProblemError(
-            content.problem(f"the defaults are {kind(content.value)}", "write a mapping of keys to their defaults")
-        )
-    for key, entry in content.entries.items():
-        if key in _NOT_SHARED:
-            raise ProblemError(entry.key.problem(f"'{key}' cannot have a default", "write it at each table"))
-    return content
+    return None if content is None else defaults_in(content)
 
 
 def _read_file(file: Path, defaults: Located | None) -> tuple[list[_Declared], list[Problem]]:
     content = read_yaml(file)
     if content is None or content.value is None:
         return [], []
-    if content.entries is None:
-        raise ProblemError(
-            content.problem(
-                f"the file holds {kind(content.value)}",
-                "write the keys of one table, or 'tables:' and a list",
-            )
-        )
-    if "tables" in content.entries or "defaults" in content.entries:
-        layers, tables = _several_tables(content)
-    else:
-        layers, tables = None, [content]
+    layers, tables = tables_in(content)
     declared: list[_Declared] = []
     problems: list[Problem] = []
     for table in tables:
-        found, wrong = _read_table(_layered(_layered(defaults, layers), table))
+        found, wrong = _read_table(layered(layered(defaults, layers), table))
         declared += [_Declared(found, table)] if found else []
         problems += wrong
     return declared, problems
-
-
-def _several_tables(content: Located) -> tuple[Located | None, list[Located]]:
-    entries = content.entries or {}
-    for key, entry in entries.items():
-        if key not in _FILE_KEYS and not key.startswith("x-"):
-            near = nearest(key, _FILE_KEYS)
-            remedy = f"write '{near}'" if near else "move it below 'defaults', or into a table of the list 'tables'"
-            raise ProblemError(entry.key.problem(f"unknown key '{key}' beside 'tables'", remedy))
-    if "tables" not in entries:
-        raise ProblemError(content.problem("the file has defaults but no tables", "add the list 'tables'"))
-    listed = entries["tables"].value
-    if listed.items is None:
-        raise ProblemError(
-            listed.problem(f"'tables' is {kind(listed.value)}", "write a list, each item beginning with '- table: '")
-        )
-    for item in listed.items:
-        if item.entries is None:
-            raise ProblemError(
-                item.problem(f"a table of the list is {kind(item.value)}", "write it as '- table: NAME'")
-            )
-    defaults = entries.get("defaults")
-    return _checked_defaults(defaults.value) if defaults else None, listed.items
-
-
-def _layered(lower: Located | None, upper: Located | None) -> Located:
-    """``upper`` over ``lower``, key by key; each entry keeps the place where it was written."""
-    if lower is None or lower.entries is None or upper is None or upper.entries is None:
-        found = upper or lower
-        return found if found is not None else Located({}, "", 1, 1)
-    entries = dict(lower.entries)
-    for key, entry in upper.entries.items():
-        below = entries.get(key)
-        entries[key] = Entry(entry.key, _layered(below.value, entry.value)) if below else entry
-    return replace(upper, value=entries)
 
 
 def _read_table(content: Located) -> tuple[TableConfiguration | None, list[Problem]]:
@@ -247,8 +190,12 @@ def _read_table(content: Located) -> tuple[TableConfiguration | None, list[Probl
     problems = []
     for found in explained:
         key, value = _find(content, found.location)
-        place = key if found.at == "key" else value
-        problems.append(place.problem(found.cause, found.remedy))
+        place, cause = key if found.at == "key" else value, found.cause
+        block = _find(content, found.block)[0]
+        if found.block and block.path != place.path:
+            # The default is right for other tables: it contradicts what this one says beside it.
+            place, cause = block, f"{cause} ('{found.location[-1]}' is in {place.path}:{place.line})"
+        problems.append(place.problem(cause, found.remedy))
     return None, problems
 
 

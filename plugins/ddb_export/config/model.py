@@ -42,6 +42,9 @@ GLUE_SUFFIXES: Mapping[str, str] = {
 }
 """What follows a table's Glue name, for each output and helper view of the lake; taken whether they are asked for or not."""
 
+NULL_MEANS_DEFAULT = ("name", "region")
+"""Keys whose default follows from the table, written as null."""
+
 _ARN = re.compile(r"arn:[^:]+:dynamodb:([^:]+):([^:]+):table/(.+)")
 
 
@@ -102,6 +105,7 @@ class PriceConfiguration(BaseModel):
         None, description="An incremental export, in USD per GB processed."
     )
     s3_put_per_thousand: fields.Amount | None = Field(None, description="A thousand requests that write to S3, in USD.")
+    athena_per_tb: fields.Amount | None = Field(None, description="Athena, in USD per TB that a query reads.")
 
 
 class TableConfiguration(BaseModel):
@@ -228,7 +232,7 @@ class TableConfiguration(BaseModel):
     @classmethod
     def _null_table_name_means_default(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None or key not in ("name", "region")}
+            return {key: value for key, value in data.items() if value is not None or key not in NULL_MEANS_DEFAULT}
         return data
 
     @model_validator(mode="after")

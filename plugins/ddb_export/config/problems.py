@@ -75,10 +75,10 @@ class InvalidFileError(ConfigurationError):
 
 
 class ProblemError(Exception):
-    """Ends the reading of one file with a problem; the loader turns it into an :class:`InvalidFileError`."""
+    """Ends the reading of one file with its problems; the loader turns it into an :class:`InvalidFileError`."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, *others: Problem) -> None:
+        self.problems = (problem, *others)
         super().__init__(str(problem))
 
 

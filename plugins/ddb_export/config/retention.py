@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddb_export.config import fields
 from ddb_export.config.durations import format_duration
+from ddb_export.config.explain import explain
 from ddb_export.config.problems import refuse
 from ddb_export.domain.retention import TIER_TAG, Retention
+from ddb_export.exceptions import ConfigurationError
 
 _DAY = timedelta(days=1)
 _IA_AT_LEAST = 30 * _DAY
@@ -108,6 +110,18 @@ class RetentionConfiguration(BaseModel):
         if isinstance(data, str):
             refuse("does not say what is kept so long", f"write retention: {{raw: {{keep: {data}}}}}")
         return data
+
+    @classmethod
+    def declare(cls, document: Mapping[str, Any]) -> Self:
+        """Read it in the form of the YAML files, with their errors.
+
+        :raises ConfigurationError: the first thing that is wrong, in one line.
+        """
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            found = explain(cls, error, lambda _: None)[0]
+            raise ConfigurationError("retention", found.cause, found.remedy) from None
 
     @property
     def retention(self) -> Retention:

@@ -7,6 +7,7 @@ key given twice is an error, and so is any tag that would make another object.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp"))
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 20
+_STAR_AND_MORE = re.compile(r"\*[^\s,\]}]+[ \t]+[^\s#,\]}]")
+"""A word that begins with ``*`` and has another one behind it in its line, as cron expressions have; no alias was meant."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,13 @@ def _compose(text: str, path: str) -> Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        alias_mark = error.context_mark if error.context == "while scanning an alias" else None
+        mark = alias_mark or error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ProblemError(_syntax_problem(path, line, column, str(error.problem or error.context))) from None
+        reason = str(error.problem or error.context)
+        if alias_mark or (mark and _STAR_AND_MORE.match(text, mark.index)):
+            reason = f"an alias (*name) cannot be read here: {reason}"
+        raise ProblemError(_syntax_problem(path, line, column, reason)) from None
     except yaml.YAMLError as error:
         line = text[: getattr(error, "position", 0)].count("\n") + 1
         cause = "the file holds a character that YAML does not allow"
@@ -120,6 +127,8 @@ def _syntax_problem(path: str, line: int, column: int, reason: str) -> Problem:
         remedy = "indent with spaces, not with tabs"
     elif "another document" in reason:
         remedy = "keep one document per file; several tables go into the list 'tables'"
+    elif reason.startswith("an alias "):
+        remedy = "put the value in quotes, such as '*/15 * * * *'"
     elif "undefined alias" in reason:
         remedy = "define the anchor (&name) above the alias (*name)"
     elif reason.startswith(("found character '@'", "found character '%'", "found character '`'")):

@@ -19,6 +19,7 @@ from ddb_export.conversion.payloads import (
     check_nulls,
     check_sets,
     count_members,
+    lines_with_uncounted_names,
 )
 from ddb_export.conversion.statistics_collector import StatisticsCollector
 from ddb_export.conversion.typed_lines import Images, LineDecoder, Run, Slot
@@ -208,6 +209,9 @@ def _check(lines: Sequence[bytes], decoder: LineDecoder) -> CheckedRun:
         except InvalidPayloadsError as error:
             doubtful |= {run.line_of_row[row] for row in error.rows}
             continue
+        except _DoubtfulLinesError as error:
+            doubtful |= error.lines
+            continue
         if checked is not None:
             return checked
         exact = _check_images(decoder.decode(lines, set(range(len(lines)))))
@@ -215,8 +219,23 @@ def _check(lines: Sequence[bytes], decoder: LineDecoder) -> CheckedRun:
         return exact
 
 
+class _DoubtfulLinesError(Exception):
+    """Lines in which names cannot be counted fast.
+
+    :ivar lines: their indexes.
+    """
+
+    def __init__(self, lines: set[int]) -> None:
+        self.lines = lines
+        super().__init__(f"{len(lines)} doubtful lines")
+
+
 def _check_images(run: Run) -> CheckedRun | None:
-    """Check all images; ``None`` where a name may occur twice in an object, which typed structs cannot tell."""
+    """Check all images; ``None`` where a name may occur twice in an object, which typed structs cannot tell.
+
+    :raises InvalidPayloadsError: with the rows whose image is invalid.
+    :raises _DoubtfulLinesError: with the lines of which it cannot be said.
+    """
     slots, keys, old_slots = (checked_slots(images) for images in (run.images, run.keys, run.old_images))
     if len(run.images.exact) == run.rows:
         return CheckedRun(run, slots, old_slots)
@@ -225,8 +244,13 @@ def _check_images(run: Run) -> CheckedRun | None:
         members += sum(2 * found.count + found.members for found in checked.values())
         members -= sum(_members_of(image) for image in images.exact.values())
     exact_lines = {run.line_of_row[row] for row in run.images.exact} | {index for index, _, _ in run.quarantined}
-    typed = run.lines if not exact_lines else [x for i, x in enumerate(run.lines) if i not in exact_lines]
-    return CheckedRun(run, slots, old_slots) if members == count_members(b"\n".join(typed)) else None
+    typed: Sequence[int] = range(len(run.lines))
+    if exact_lines:
+        typed = [index for index in typed if index not in exact_lines]
+    text = b"\n".join([run.lines[index] for index in typed] if exact_lines else run.lines)
+    if uncounted := lines_with_uncounted_names(text):
+        raise _DoubtfulLinesError({typed[index] for index in uncounted})
+    return CheckedRun(run, slots, old_slots) if members == count_members(text) else None
 
 
 def _members_of(image: Mapping[str, Any]) -> int:

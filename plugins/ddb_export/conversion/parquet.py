@@ -187,6 +187,7 @@ def _checked_blocks(
         for checked in checked_runs(lines_of(block), decoder):
             if collector is not None:
                 checked.collect(collector)
+                collector.keys = decoder.keys
             runs.append(checked)
         yield runs, len(block)
 
@@ -234,7 +235,7 @@ def _violation_error(file: str, line: int, reason: str) -> ConversionError:
     return ConversionError(
         f"{file}, line {line}",
         f"{reason}, and the contract says on_violation: fail",
-        "set contract.on_violation to overflow or quarantine, or declare a type that the value fits, and clear the task",
+        "set contract.on_violation to overflow or quarantine, or declare a type that the value fits; then run this again",
     )
 
 

@@ -276,6 +276,23 @@ def count_members(text: bytes) -> int:
     return members - text.count(b'\\":') if b"\\" in text else members
 
 
+_BLANKS_BEFORE_A_COLON = tuple(re.compile(each).search for each in (rb" :(?<=[\" \t\r] :)", rb"\t:", rb"\r:"))
+_find_uncounted_name = re.compile(rb'(?<!\\)"[ \t\r]+:').search
+
+
+def lines_with_uncounted_names(text: bytes) -> list[int]:
+    """Return the indexes of lines that hold a name that :func:`count_members` misses, because of the blanks before its colon.
+
+    DynamoDB writes none. One of them would make up for a name that occurs twice, so that the count finds neither.
+
+    :param text: lines with line feeds between them.
+    """
+    # The exact search takes twenty times as long: every quote makes it stop.
+    if not any(find(text) for find in _BLANKS_BEFORE_A_COLON):
+        return []
+    return [index for index, line in enumerate(text.split(b"\n")) if _find_uncounted_name(line)]
+
+
 def parse_together(raws: Sequence[bytes]) -> list[Any] | None:
     """Parse many JSON texts at once, or ``None`` where one is not compact or names a member twice."""
     joined = b"[" + b",".join(raws) + b"]"

@@ -76,4 +76,5 @@ def scan_data_file(stream: BinaryIO, export_type: ExportType | str, *, file: str
         for block in reader.blocks():
             for checked in checked_runs(lines_of(block), decoder):
                 checked.collect(collector)
+    collector.keys = decoder.keys
     return ScanResult(collector.statistics(), reader.digest())

@@ -15,6 +15,7 @@ class StatisticsCollector:
     def __init__(self) -> None:
         self.lines = 0
         self.rows = 0
+        self.keys: frozenset[str] = frozenset()
         self.counts: dict[str, dict[str, int]] = {}
         self.widths: dict[tuple[str, str], list[int]] = {}
 
@@ -52,7 +53,7 @@ class StatisticsCollector:
             attribute: AttributeStatistics(dict(counts), self._width(attribute, "N"), self._width(attribute, "NS"))
             for attribute, counts in self.counts.items()
         }
-        return ExportStatistics(self.lines, self.rows, attributes)
+        return ExportStatistics(self.lines, self.rows, attributes, self.keys)
 
     def _width(self, attribute: str, tag: str) -> NumberWidth:
         return NumberWidth(*self.widths.get((attribute, tag), (0, 0)))

@@ -138,6 +138,7 @@ class LineDecoder:
     :param export_type: decides what a record looks like.
     :param view: decides between ``PUT`` and ``INSERT``.
     :ivar reads_exactly: whether the next run is better read record by record; follows from the lines before it.
+    :ivar keys: names of the key attributes, of changes: complete after the first valid line, as all lines of a table have the same.
     """
 
     def __init__(self, export_type: ExportType, view: ExportViewType | None = None) -> None:
@@ -145,6 +146,7 @@ class LineDecoder:
         self._view = view
         self._runs = 0
         self.reads_exactly = False
+        self.keys: frozenset[str] = frozenset()
         self._failed: list[Record] = []
         self._tags: dict[str, Counter[str]] = {}
         self._shape = Shape({})
@@ -199,7 +201,7 @@ class LineDecoder:
         records, quarantined = [], []
         for index, line in enumerate(lines):
             try:
-                records.append(parse_record(line, self._export_type, self._view))
+                records.append(self._note_keys(parse_record(line, self._export_type, self._view)))
             except InvalidRecordError as error:
                 quarantined.append((index, str(error), line))
         return records, quarantined
@@ -264,7 +266,7 @@ class LineDecoder:
 
     def _add_exactly(self, run: Run, index: int, line: bytes) -> None:
         try:
-            record = parse_record(line, self._export_type, self._view)
+            record = self._note_keys(parse_record(line, self._export_type, self._view))
         except InvalidRecordError as error:
             run.quarantined.append((index, str(error), line))
             return
@@ -282,6 +284,12 @@ class LineDecoder:
         run.operations.append(str(record.operation))
         run.written_at.append(record.written_at or 0)
         run.old_texts.append(record.old_image)
+
+    def _note_keys(self, record: Record) -> Record:
+        # The first line of a file is always read exactly: no shape is learned yet.
+        if record.keys and not self.keys:
+            self.keys = frozenset(record.keys)
+        return record
 
 
 class _NotPlainError(ValueError):

@@ -214,7 +214,7 @@ class Contract:
             raise ConversionError(
                 thing,
                 f"{quarantined} of {lines} lines were quarantined, more than contract.quarantine_limit ({limit}) allows; nothing was published",
-                "look at the reasons in quarantine/; then mend the writer and export again, or raise the limit and clear the task",
+                "look at the reasons in quarantine/; then declare a type that the values fit, mend the writer and export again, or raise the limit; then run this again",
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,9 @@ estimate would be 7 % too high, never too low.
 
 DynamoDB bills a full export by the size of the table and its local secondary indexes, an incremental one by the data that it
 processes for the window, at least 10 MB (Developer Guide, "DynamoDB data export to Amazon S3: how it works"). S3 bills the
-requests that write the files. What exists already is never billed again, so only what DynamoDB is asked for counts.
+requests that write the files, and Athena the count by which a run checks what it published: it reads no column, so it is billed as the
+smallest query, 10 MB ("Amazon Athena pricing"). Views are made by DDL, which Athena does not bill. What exists already is never billed
+again, so only what DynamoDB is asked for counts.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ddb_export.domain.utc import iso
 from ddb_export.exceptions import BudgetError, ConfigurationError
 
 GIGABYTE = 10**9
+TERABYTE = 10**12
 
 SMALLEST_WINDOW_BYTES = 10_000_000
 """What an incremental export bills at least: 10 MB, seen as BilledSizeBytes 10000000 for tiny and for empty windows."""
@@ -36,6 +39,9 @@ DEFAULT_REGION = "us-east-1"
 
 OTHER_REGION_SURCHARGE = Decimal("1.2")
 """Other regions were seen to cost up to a fifth more than us-east-1."""
+
+SMALLEST_QUERY_BYTES = 10_000_000
+"""What an Athena query bills at least: 10 MB."""
 
 DEFAULTS_AS_OF = date(2026, 11, 21)
 
@@ -57,20 +63,22 @@ class Prices:
     :param full_export_per_gb: a full export, per GB of table and local secondary indexes.
     :param incremental_export_per_gb: an incremental export, per GB processed.
     :param s3_put_per_thousand: a thousand requests that write to S3.
+    :param athena_per_tb: Athena, per TB (10^12 bytes) that a query reads.
     :param source: where they come from and as of when, in words.
     """
 
     full_export_per_gb: Decimal
     incremental_export_per_gb: Decimal
     s3_put_per_thousand: Decimal
+    athena_per_tb: Decimal
     source: str = ""
 
 
-PRICE_NAMES = ("full_export_per_gb", "incremental_export_per_gb", "s3_put_per_thousand")
+PRICE_NAMES = ("full_export_per_gb", "incremental_export_per_gb", "s3_put_per_thousand", "athena_per_tb")
 """The prices that a configuration can set."""
 
-# Sources: cost tables of AWS's "Guidance for Incremental Data Exports" (exports, 0.10 USD/GB each); S3's price list (requests).
-_US_EAST_1 = Prices(Decimal("0.10"), Decimal("0.10"), Decimal("0.005"))
+# Sources: cost tables of AWS's "Guidance for Incremental Data Exports" (exports, 0.10 USD/GB each); the price lists of S3 (requests) and Athena.
+_US_EAST_1 = Prices(Decimal("0.10"), Decimal("0.10"), Decimal("0.005"), Decimal(5))
 
 
 def prices_of(region: str, own: Mapping[str, object] = MappingProxyType({})) -> Prices:
@@ -126,7 +134,7 @@ class EstimateLine:
     """What one planned export will cost.
 
     :param planned: the export. :param billed_bytes: what DynamoDB is expected to bill; 0 where nothing is asked for.
-    :param usd: with S3's requests. :param requests: requests that write its files. :param basis: why, in words.
+    :param usd: with S3's requests and Athena's count. :param requests: requests that write its files. :param basis: why, in words.
     """
 
     planned: PlannedExport
@@ -277,11 +285,17 @@ def _line(
 
 
 def export_price(billed_bytes: int, files: int, per_gb: Decimal, prices: Prices) -> Decimal:
-    """Return what an export costs in USD: DynamoDB's bill, and the S3 requests that write its files.
+    """Return what an export costs in USD: DynamoDB's bill, the S3 requests that write its files, and Athena's count of what is published.
 
     :param files: its data files. :param per_gb: DynamoDB's price for its kind.
     """
-    return billed_bytes * per_gb / GIGABYTE + requests_of(files) * prices.s3_put_per_thousand / 1000
+    return billed_bytes * per_gb / GIGABYTE + around_price(files, 1, prices)
+
+
+def around_price(files: int, exports: int, prices: Prices) -> Decimal:
+    """Return what S3 and Athena bill in USD for exports of so many data files together."""
+    requests = requests_of(files, exports) * prices.s3_put_per_thousand / 1000
+    return requests + exports * SMALLEST_QUERY_BYTES * prices.athena_per_tb / TERABYTE
 
 
 def requests_of(files: int, exports: int = 1) -> int:
@@ -325,8 +339,15 @@ def _basis(
         *(_basis_of_full(full, table_bytes, prices) if full else ()),
         *(_basis_of_windows(windows, table_bytes, history, prices) if windows else ()),
         f"S3: about {requests:,} requests that write files, at {prices.s3_put_per_thousand:f} USD per 1,000",
+        _basis_of_counts(len(billed), prices),
         f"prices: {prices.source}" if prices.source else "prices: as given",
     )
+
+
+def _basis_of_counts(exports: int, prices: Prices) -> str:
+    counts = f"{exports} count{'s' * (exports > 1)} of what is published"
+    least = f"{size_in_words(SMALLEST_QUERY_BYTES)} each, the least that is billed"
+    return f"Athena: {counts}, {least}, at {prices.athena_per_tb:f} USD per TB"
 
 
 def _basis_of_full(lines: Sequence[EstimateLine], table_bytes: int, prices: Prices) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from ddb_export.domain.lifecycle import LifecycleRule
 from ddb_export.domain.plan import PointInTimeRecovery
+from ddb_export.domain.retention import Retention
 from ddb_export.exceptions import DdbExportError
 
 
@@ -70,6 +71,7 @@ class Declared:
     :param schedule: cron expression; None for a table that runs by hand. :param timezone: its IANA time zone.
     :param workgroup: Athena workgroup. :param athena_output: ``s3://`` folder of Athena's results.
     :param windows_at_once: windows of one run that are exported side by side.
+    :param retention: which tags raw data files get, and which storage class they are tiered to.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Declared:
     workgroup: str = "primary"
     athena_output: str = ""
     windows_at_once: int = 4
+    retention: Retention = field(default_factory=Retention)
 
     @classmethod
     def of(
@@ -179,14 +182,21 @@ class KeyFacts:
     """A KMS key.
 
     :param state: KeyState. :param by_aws: it is managed by AWS, so that its policy cannot be changed. :param account: its owner.
-    :param usable: a data key can be made with it (asked by a dry run of GenerateDataKey).
+    :param usable: a data key can be made with it (asked by a dry run of GenerateDataKey); None if KMS did not say.
+    :param refusal: what KMS answered where it is not usable.
     """
 
     arn: str
     state: str
     by_aws: bool
     account: str
-    usable: bool
+    usable: bool | None
+    refusal: DdbExportError | None = None
+
+    @property
+    def region(self) -> str:
+        """The region of its ARN; S3 uses keys of the bucket's own region only."""
+        return self.arn.split(":")[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +230,7 @@ class Facts:
 
     None stands for what was not asked, because an earlier answer left nothing to ask.
 
-    :param skew: this machine's clock less AWS's (positive: it is ahead). :param now: AWS's time.
+    :param skew: this machine's clock less AWS's (positive: it is ahead); None if nothing answered. :param now: AWS's time, as far as it is known.
     :param public_access: the settings of Block Public Access that are on.
     :param database: the Glue database exists. :param workgroup: the Athena workgroup's state.
     """
@@ -229,7 +239,7 @@ class Facts:
     table: TableFacts | DdbExportError
     recovery: PointInTimeRecovery | DdbExportError
     now: datetime
-    skew: timedelta
+    skew: timedelta | None
     running: RunningExports | DdbExportError
     bucket: BucketFacts | DdbExportError
     public_access: frozenset[str] | DdbExportError | None

@@ -1,16 +1,27 @@
-"""Facts → findings: what has to be right before a table's first run, each with the one remedy if it is not."""
+"""Facts → findings: what has to be right before a table's first run, each with the one remedy if it is not.
+
+A remedy follows from what the error says: what nobody could be asked is a warning, and what a wrong clock or identity brings about is not
+laid at the door of the bucket.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice, pairwise
 
 from ddb_export.domain.cost import size_in_words
-from ddb_export.domain.doctor import Declared, Encryption, Facts, Finding, Fix, KeyFacts, Level, TableFacts
+from ddb_export.domain.doctor import BucketFacts, Declared, Encryption, Facts, Finding, Fix, KeyFacts, Level, TableFacts
+from ddb_export.domain.doctor_lifecycle import lifecycle_findings
 from ddb_export.domain.schedule import iterate_boundaries
 from ddb_export.domain.utc import iso
-from ddb_export.exceptions import DdbExportError, PermissionDeniedError, TableMissingError
+from ddb_export.exceptions import (
+    DdbExportError,
+    ExportThrottledError,
+    NotReachableError,
+    PermissionDeniedError,
+    TableMissingError,
+)
 
 MOST_EXPORTS = 300
 """Exports that may run at a time in an account and region (Developer Guide, "Service, account, and table quotas": 300 full ones, and 300
@@ -22,13 +33,17 @@ _SKEW_FAILS = timedelta(minutes=5)
 _MISSED_RUNS = 2
 _SHORT_PERIOD = timedelta(days=7)
 _BOUNDARIES_LOOKED_AT = 400
+_NO_SUCH_KEY = frozenset({"InvalidArnException", "NotFoundException", "ValidationException"})
+"""Codes of KMS that say that nothing can be found by that name (KMS API reference, DescribeKey)."""
+_NO_SUCH_WORKGROUP = "InvalidRequestException"
+"""Athena's only word for a workgroup that does not exist (Athena API reference, GetWorkGroup)."""
 
 
 def examine(declared: Declared, facts: Facts) -> list[Finding]:
     """Return what is to be said of a table, in the order in which a person would put it right."""
     return [
-        _identity(facts),
         _clock(facts),
+        _identity(facts),
         _table(declared, facts),
         *_recovery(declared, facts),
         _quota(declared, facts),
@@ -36,7 +51,7 @@ def examine(declared: Declared, facts: Facts) -> list[Finding]:
         *_settings_of_bucket(declared, facts),
         _database(declared, facts),
         _workgroup(declared, facts),
-        *_permissions(facts),
+        *_permissions(declared, facts),
     ]
 
 
@@ -47,16 +62,23 @@ def worst(findings: list[Finding]) -> Level:
 
 
 def _identity(facts: Facts) -> Finding:
-    if isinstance(facts.caller, DdbExportError):
-        return _failed("identity", facts.caller)
-    return Finding("identity", Level.OK, facts.caller.arn)
+    caller = facts.caller
+    if isinstance(caller, DdbExportError):
+        # Who is answered by DynamoDB has an identity, whatever STS says; runs do not ask STS who they are.
+        if _is_clock_off(facts) or _is_answered(facts.table):
+            return _not_seen("identity", "the identity", caller, facts)
+        return Finding("identity", Level.FAIL, f"{caller.thing}: {caller.cause}", caller.remedy)
+    return Finding("identity", Level.OK, caller.arn)
 
 
 def _clock(facts: Facts) -> Finding:
+    if facts.skew is None:
+        remedy = "look at what the other lines say of DynamoDB, and compare the clock by NTP"
+        return Finding("clock", Level.WARN, "AWS's time could not be asked: DynamoDB did not answer", remedy)
     ahead = "ahead of" if facts.skew > timedelta(0) else "behind"
     seconds = abs(facts.skew) // timedelta(seconds=1)
     found = f"this machine's clock is {seconds} s {ahead} AWS's"
-    if abs(facts.skew) >= _SKEW_FAILS:
+    if _is_clock_off(facts):
         # AWS refuses signatures that are more than five minutes off (IAM User Guide, "Signature Version 4").
         return Finding("clock", Level.FAIL, found, "set the clock by NTP: AWS refuses signatures five minutes off")
     if abs(facts.skew) >= _SKEW_WARNS:
@@ -70,7 +92,7 @@ def _table(declared: Declared, facts: Facts) -> Finding:
         remedy = "check the key 'table', the region and the account, or create the table"
         return Finding("table", Level.FAIL, f"there is no table {declared.table}", remedy)
     if isinstance(table, DdbExportError):
-        return _failed("table", table)
+        return _failed("table", table, facts)
     found = f"{table.arn}, {table.status}, {size_in_words(table.size)}"
     if table.status not in ("ACTIVE", "UPDATING"):
         return Finding("table", Level.WARN, found, "wait until it is ACTIVE")
@@ -82,7 +104,7 @@ def _recovery(declared: Declared, facts: Facts) -> Iterator[Finding]:
     if isinstance(recovery, TableMissingError):
         return
     if isinstance(recovery, DdbExportError):
-        yield _failed("recovery", recovery)
+        yield _failed("recovery", recovery, facts)
         return
     if not recovery.enabled:
         remedy = f"switch point-in-time recovery on: ddb-export doctor {declared.name} --fix pitr"
@@ -117,7 +139,7 @@ def _schedule(declared: Declared, facts: Facts, period: timedelta) -> Finding:
 def _quota(declared: Declared, facts: Facts) -> Finding:
     running = facts.running
     if isinstance(running, DdbExportError):
-        return _not_seen("quota", "exports in progress", running)
+        return _not_seen("quota", "exports in progress", running, facts)
     free = MOST_EXPORTS - running.count
     found = f"{running.count} of {MOST_EXPORTS} exports at a time in progress in this account and region"
     if not running.all_seen:
@@ -129,6 +151,9 @@ def _quota(declared: Declared, facts: Facts) -> Finding:
 
 def _bucket(declared: Declared, facts: Facts) -> Iterator[Finding]:
     bucket = facts.bucket
+    if isinstance(bucket, DdbExportError) and _is_no_verdict(bucket, facts):
+        yield _not_seen("bucket", declared.bucket_uri, bucket, facts)
+        return
     if isinstance(bucket, PermissionDeniedError):
         found = f"{declared.bucket_uri} may not be looked at ({bucket.cause})"
         yield Finding("bucket", Level.FAIL, found, _admit(declared, facts.table))
@@ -175,86 +200,77 @@ def _region(facts: Facts, region: str | None) -> Iterator[Finding]:
 
 def _settings_of_bucket(declared: Declared, facts: Facts) -> Iterator[Finding]:
     if facts.public_access is not None:
-        yield _public_access(declared, facts.public_access)
+        yield _public_access(declared, facts, facts.public_access)
     if facts.encryption is not None:
-        yield _encryption(declared, facts.encryption)
+        yield _encryption(declared, facts, facts.encryption)
     if facts.key is not None:
         yield _key(declared, facts, facts.key)
-    if facts.lifecycle is not None:
-        yield from _lifecycle(declared, facts)
+    if isinstance(facts.lifecycle, DdbExportError):
+        yield _not_seen("lifecycle", "the bucket's lifecycle rules", facts.lifecycle, facts)
+    elif facts.lifecycle is not None:
+        yield from lifecycle_findings(declared, facts.lifecycle)
 
 
-def _public_access(declared: Declared, on: frozenset[str] | DdbExportError) -> Finding:
+def _public_access(declared: Declared, facts: Facts, on: frozenset[str] | DdbExportError) -> Finding:
     remedy = (
         f"aws s3api put-public-access-block --bucket {declared.bucket} --public-access-block-configuration "
         + ",".join(f"{name}=true" for name in _BLOCKS)
     )
     if isinstance(on, DdbExportError):
-        return _not_seen("public access", "Block Public Access", on)
+        return _not_seen("public access", "Block Public Access", on, facts)
     off = [name for name in _BLOCKS if name not in on]
     if off:
         return Finding("public access", Level.WARN, f"Block Public Access is off for {', '.join(off)}", remedy)
     return Finding("public access", Level.OK, "blocked")
 
 
-def _encryption(declared: Declared, encryption: Encryption | DdbExportError) -> Finding:
+def _encryption(declared: Declared, facts: Facts, encryption: Encryption | DdbExportError) -> Finding:
     if isinstance(encryption, DdbExportError):
-        return _not_seen("encryption", "the bucket's default encryption", encryption)
+        return _not_seen("encryption", "the bucket's default encryption", encryption, facts)
     by_default = f"{encryption.algorithm}{f' with {encryption.key}' if encryption.key else ''} by default"
     exports = f"exports with {declared.kms_key}" if declared.kms_key else "exports with S3's own keys (AES256)"
     return Finding("encryption", Level.OK, f"{by_default}; {exports}")
 
 
 def _key(declared: Declared, facts: Facts, key: KeyFacts | DdbExportError) -> Finding:
-    if isinstance(key, PermissionDeniedError):
-        return _not_seen("kms key", "the key", key)
+    region = facts.bucket.region if isinstance(facts.bucket, BucketFacts) else None
+    arn = key.arn if isinstance(key, KeyFacts) else declared.kms_key or ""
+    if region and arn.startswith("arn:") and arn.split(":")[3] != region:
+        # S3 encrypts with keys of its own region only (S3 User Guide, "Specifying server-side encryption with AWS KMS").
+        found = f"{arn} is not in the bucket's region, {region}: exports would end as FAILED with KmsNotFoundException"
+        return Finding("kms key", Level.FAIL, found, f"name a key of {region} in kms_key")
     if isinstance(key, DdbExportError):
-        remedy = "correct kms_key, or create the key in the bucket's region"
+        if key.code not in _NO_SUCH_KEY:
+            return _not_seen("kms key", "the key", key, facts)
+        remedy = f"correct kms_key, or create the key in the bucket's region{f', {region}' if region else ''}"
+        if declared.kms_key is None:
+            remedy = "correct the key of the bucket's default encryption"
         return Finding("kms key", Level.FAIL, f"{key.thing}: {key.cause}", remedy)
+    return _key_found(declared, facts, key)
+
+
+def _key_found(declared: Declared, facts: Facts, key: KeyFacts) -> Finding:
     if key.state != "Enabled":
         return Finding("kms key", Level.FAIL, f"{key.arn} is {key.state}", "enable the key, or name another in kms_key")
-    table = facts.table
-    if (
-        key.by_aws
-        and declared.bucket_owner
-        and isinstance(table, TableFacts)
-        and declared.bucket_owner != table.account
-    ):
+    table, owner = facts.table, declared.bucket_owner
+    if key.by_aws and owner and isinstance(table, TableFacts) and owner != table.account:
         remedy = "use a key of your own, whose policy can admit the other account"
         return Finding("kms key", Level.FAIL, f"{key.arn} is managed by AWS and serves one account only", remedy)
-    if not key.usable:
-        remedy = "grant kms:GenerateDataKey and kms:Decrypt on it to the role, in the key's policy too"
-        return Finding("kms key", Level.FAIL, f"{key.arn}: no data key can be made with it", remedy)
-    return Finding("kms key", Level.OK, f"{key.arn}, usable")
-
-
-def _lifecycle(declared: Declared, facts: Facts) -> Iterator[Finding]:
-    rules = facts.lifecycle
-    if isinstance(rules, DdbExportError):
-        yield _not_seen("lifecycle", "the bucket's lifecycle rules", rules)
-        return
-    harmful = [rule for rule in rules or () if rule.harm]
-    ledger = [rule for rule in harmful if rule.touches(f"{declared.folder}/ledger") and rule.larger_than < 2**20]
-    data = [rule for rule in harmful if rule not in ledger and rule.touches(declared.folder)]
-    for rule in ledger:
-        found = (
-            f"rule '{rule.name}' {rule.harm} what is below '{rule.prefix}': the ledger {declared.folder}/ledger/ too"
-        )
-        yield Finding("lifecycle", Level.FAIL, found, "narrow the rule's prefix, so that the ledger stays")
-    for rule in data:
-        found = f"rule '{rule.name}' {rule.harm} what is below '{rule.prefix}', which touches {declared.folder}/"
-        remedy = (
-            f"take {declared.folder}/ out of it; ddb-export lifecycle {declared.name} lets go of raw files when what is made of them is"
-            " published, and published files must stay for as long as Glue names them"
-        )
-        yield Finding("lifecycle", Level.WARN, found, remedy)
-    if not ledger and not data:
-        yield Finding("lifecycle", Level.OK, f"no rule takes anything away below {declared.folder}/")
+    if key.usable is None and key.refusal:
+        return _not_seen("kms key", f"whether a data key can be made with {key.arn}", key.refusal, facts)
+    if key.usable:
+        return Finding("kms key", Level.OK, f"{key.arn}, usable")
+    found = f"{key.arn}: no data key can be made with it"
+    if key.refusal and not isinstance(key.refusal, PermissionDeniedError):
+        remedy = "name a symmetric key for encryption in kms_key"
+        return Finding("kms key", Level.FAIL, f"{found}, {key.refusal.cause}", remedy)
+    remedy = "grant kms:GenerateDataKey and kms:Decrypt on it to the role, in the key's policy too"
+    return Finding("kms key", Level.FAIL, found, remedy)
 
 
 def _database(declared: Declared, facts: Facts) -> Finding:
     if isinstance(facts.database, DdbExportError):
-        return _failed("database", facts.database)
+        return _failed("database", facts.database, facts)
     if not facts.database:
         remedy = f"create it: ddb-export doctor {declared.name} --fix database"
         return Finding("database", Level.FAIL, f"there is no Glue database {declared.database}", remedy, Fix.DATABASE)
@@ -264,8 +280,10 @@ def _database(declared: Declared, facts: Facts) -> Finding:
 def _workgroup(declared: Declared, facts: Facts) -> Finding:
     state = facts.workgroup
     if isinstance(state, PermissionDeniedError):
-        return _not_seen("athena", f"workgroup {declared.workgroup}", state)
+        return _not_seen("athena", f"workgroup {declared.workgroup}", state, facts)
     if isinstance(state, DdbExportError):
+        if state.code != _NO_SUCH_WORKGROUP:
+            return _failed("athena", state, facts)
         remedy = "correct athena.workgroup, or create the workgroup"
         return Finding("athena", Level.FAIL, f"workgroup {declared.workgroup}: {state.cause}", remedy)
     if state != "ENABLED":
@@ -273,7 +291,7 @@ def _workgroup(declared: Declared, facts: Facts) -> Finding:
     return Finding("athena", Level.OK, f"workgroup {declared.workgroup} is enabled")
 
 
-def _permissions(facts: Facts) -> Iterator[Finding]:
+def _permissions(declared: Declared, facts: Facts) -> Iterator[Finding]:
     grants = facts.grants
     by = "by IAM's simulation" if grants.simulated else "by calls that change nothing"
     if grants.denied:
@@ -282,9 +300,13 @@ def _permissions(facts: Facts) -> Iterator[Finding]:
     elif grants.allowed:
         yield Finding("permissions", Level.OK, f"{len(grants.allowed)} are granted, {by}")
     if grants.unknown:
-        named = ", ".join(grants.unknown)
+        named = "; ".join(_by_actions(grants.unknown))
+        found = f"cannot be tried without doing it: {named}"
         remedy = "allow iam:SimulatePrincipalPolicy to the caller, or compare the role with ddb-export policy"
-        yield Finding("permissions", Level.WARN, f"cannot be tried without doing it: {named}", remedy)
+        if grants.simulated:
+            found = f"the role's own policies do not allow it, but the key's may: {named}"
+            remedy = f"compare the key's policy with ddb-export policy {declared.name} --document key"
+        yield Finding("permissions", Level.WARN, found, remedy)
 
 
 def _length(length: timedelta) -> str:
@@ -294,9 +316,51 @@ def _length(length: timedelta) -> str:
     return f"{length // timedelta(minutes=1)} min"
 
 
-def _failed(check: str, error: DdbExportError) -> Finding:
+def _by_actions(each_alone: Sequence[str]) -> Iterator[str]:
+    """Yield permissions in as few words as they can be said: resources with the same actions together."""
+    actions: dict[str, list[str]] = {}
+    for each in each_alone:
+        action, _, resource = each.partition(" on ")
+        actions.setdefault(resource, []).append(action)
+    resources: dict[tuple[str, ...], list[str]] = {}
+    for resource, found in actions.items():
+        resources.setdefault(tuple(found), []).append(resource)
+    for names, places in resources.items():
+        yield f"{', '.join(names)} on {', '.join(places)}"
+
+
+def _failed(check: str, error: DdbExportError, facts: Facts) -> Finding:
+    """Judge by an error of what runs ask for, too."""
+    if _is_no_verdict(error, facts):
+        return _not_seen(check, error.thing, error, facts)
     return Finding(check, Level.FAIL, f"{error.thing}: {error.cause}", error.remedy)
 
 
-def _not_seen(check: str, what: str, error: DdbExportError) -> Finding:
-    return Finding(check, Level.WARN, f"{what} could not be looked at: {error.cause}", error.remedy)
+def _not_seen(check: str, what: str, error: DdbExportError, facts: Facts) -> Finding:
+    first = _to_do_first(facts) if isinstance(error, PermissionDeniedError) else None
+    return Finding(check, Level.WARN, f"{what} could not be looked at: {error.cause}", first or error.remedy)
+
+
+def _is_no_verdict(error: DdbExportError, facts: Facts) -> bool:
+    """Tell whether an error says nothing of the thing that was asked for."""
+    refused = isinstance(error, PermissionDeniedError)
+    return isinstance(error, ExportThrottledError) or (refused and _to_do_first(facts) is not None)
+
+
+def _to_do_first(facts: Facts) -> str | None:
+    """Say what has to be put right before any refusal can be believed; None if nothing has."""
+    if _is_clock_off(facts):
+        return "set the clock by NTP, then ask again"
+    if isinstance(facts.caller, PermissionDeniedError) and not _is_answered(facts.table):
+        return "put the identity right, then ask again"
+    return None
+
+
+def _is_clock_off(facts: Facts) -> bool:
+    """Tell whether AWS refuses whatever is signed by this clock."""
+    return facts.skew is not None and abs(facts.skew) >= _SKEW_FAILS
+
+
+def _is_answered(answer: object) -> bool:
+    """Tell whether a service took the caller for somebody; that there is no such thing is an answer, too."""
+    return not isinstance(answer, NotReachableError | ExportThrottledError)

@@ -69,6 +69,18 @@ def window_partition(window: Window) -> str:
     return changes_partition(window.start, window.end)
 
 
+def partition_of(window: Window | None, export_time: datetime | None) -> str:
+    """Return the path of the typed partition of a window, or of a full export at a moment.
+
+    :raises ValueError: neither is given.
+    """
+    if window:
+        return window_partition(window)
+    if export_time is None:
+        raise ValueError("a full export has an export_time")
+    return snapshot_partition(export_time)
+
+
 def raw_partition(partition: str) -> str:
     """Return what the raw files of an export are recorded under: the path of its typed partition in the raw table's name."""
     return f"raw_{partition}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 OUT_OF_REACH = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -13,14 +14,14 @@ class LifecycleRule:
     """One enabled rule.
 
     :param name: its ID, or its place. :param prefix: keys that it is about; empty for all.
-    :param tagged: it is only about objects with certain tags.
+    :param tags: it is only about objects that have all of these, as key and value; empty for all.
     :param larger_than: it is only about objects of more bytes than these.
     :param deletes: it deletes current versions. :param moves_to: storage classes that it moves them to.
     """
 
     name: str
     prefix: str = ""
-    tagged: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
     larger_than: int = 0
     deletes: bool = False
     moves_to: frozenset[str] = frozenset()
@@ -33,10 +34,13 @@ class LifecycleRule:
         archived = sorted(self.moves_to & OUT_OF_REACH)
         return f"moves to {archived[0]}" if archived else None
 
-    def touches(self, folder: str) -> bool:
-        """Tell whether it can be about an object below a folder that no rule's tag was put on.
+    def touches(self, folder: str, tags: Mapping[str, str | None] | None = None) -> bool:
+        """Tell whether it can be about an object below a folder.
 
         :param folder: key prefix without a slash at its end.
+        :param tags: the tags that objects there have; a value of None stands for any.
         """
-        below = f"{folder}/"
-        return not self.tagged and (below.startswith(self.prefix) or self.prefix.startswith(below))
+        below, had = f"{folder}/", tags or {}
+        # An object must have all the tags of a rule (S3 User Guide, "Lifecycle configuration elements", filter).
+        tagged = all(key in had and had[key] in (None, value) for key, value in self.tags)
+        return tagged and (below.startswith(self.prefix) or self.prefix.startswith(below))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import TYPE_CHECKING
 
 from ddb_export.domain.incidents import Incident, NoticeKind
 from ddb_export.domain.utc import iso
+from ddb_export.domain.window import Stretch
+
+if TYPE_CHECKING:
+    from ddb_export.domain.freshness import WindowVolume
 
 RUNBOOK = "docs/runbook.md"
 """Where each trouble is looked up, if the configuration names no other place."""
@@ -21,7 +27,9 @@ class Notice:
     :param trouble: which, as its anchor in the runbook. :param cause: what is the case.
     :param remedy: the one action; None once the trouble is over.
     :param opened_at: when it was first seen. :param last_good: how far the data is complete, if known.
-    :param age: how old that is, in words. :param runbook: where it is looked up. :param link: where the runs are shown; None if unknown.
+    :param age: how old that is, in words. :param runbook: where it is looked up. :param link: where the run that matters is shown, or all runs; None if unknown.
+    :param taken_by: notifiers that took this notice with an earlier try.
+    :param last_window: the newest window of the data that is complete; None if unknown, or if there is only the base.
     """
 
     kind: NoticeKind
@@ -34,6 +42,8 @@ class Notice:
     age: str | None
     runbook: str
     link: str | None
+    taken_by: frozenset[str] = frozenset()
+    last_window: Stretch | None = None
 
     @property
     def subject(self) -> str:
@@ -53,7 +63,8 @@ class Notice:
         if self.remedy:
             lines.append(f"Remedy: {self.remedy}")
         if self.last_good:
-            lines.append(f"Last good: data is complete to {iso(self.last_good)}, {self.age} ago")
+            window = f"; the last window is {self.last_window}" if self.last_window else ""
+            lines.append(f"Last good: data is complete to {iso(self.last_good)}, {self.age} ago{window}")
         if self.kind is NoticeKind.REMINDER:
             lines.append(f"Since: {iso(self.opened_at)}")
         lines.append(f"Runbook: {self.runbook}")
@@ -77,6 +88,7 @@ def notice_of(
     age: str | None,
     link: str | None = None,
     runbook: str = RUNBOOK,
+    last_window: Stretch | None = None,
 ) -> Notice:
     """Return what is said of an incident.
 
@@ -84,5 +96,24 @@ def notice_of(
     """
     anchor = f"{runbook}#{incident.trouble}"
     return Notice(
-        kind, table, incident.trouble, incident.cause, remedy, incident.opened_at, last_good, age, anchor, link
+        kind=kind,
+        table=table,
+        trouble=incident.trouble,
+        cause=incident.cause,
+        remedy=remedy,
+        opened_at=incident.opened_at,
+        last_good=last_good,
+        age=age,
+        runbook=anchor,
+        link=link,
+        taken_by=incident.taken_by,
+        last_window=last_window,
     )
+
+
+def last_window(volumes: Sequence[WindowVolume], head: datetime | None) -> Stretch | None:
+    """Return the window that ends where the data is complete to; None if the base ends there.
+
+    :param volumes: the newest verified windows.
+    """
+    return next((Stretch(each.start, each.end) for each in volumes if each.end == head), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -77,6 +77,8 @@ class TableIdentity:
 
     table_arn: str
     table_id: str
+    key_attributes: tuple[str, ...] = field(default=(), compare=False)
+    """Exact names of its key attributes, the partition key first; empty where nobody asked."""
 
     @property
     def table_name(self) -> str:

@@ -88,6 +88,8 @@ def _planned(rules: Rules) -> Plan:
     request, claim = rules.request, rules.chain.base_claim
     if request.new_base or claim is None:
         return _first_base(rules)
+    if not _goes_on(rules, claim) and (rebuilding := _rebuild_alone(rules)):
+        return rebuilding
     if claim.table_id != rules.identity.table_id:
         return _other_table(rules, claim)
     if claim.subject in rules.lost:
@@ -95,6 +97,23 @@ def _planned(rules: Rules) -> Plan:
     if rules.filter_changed:
         return _other_filter(rules, claim)
     return _on_chain(rules, claim)
+
+
+def _goes_on(rules: Rules, claim: Claim) -> bool:
+    """Tell whether anything can follow on the chain's base, as far as is known."""
+    is_of_table = claim.table_id == rules.identity.table_id
+    return is_of_table and claim.subject not in rules.lost and not rules.filter_changed and rules.base_began
+
+
+def _rebuild_alone(rules: Rules) -> Plan | None:
+    """Plan a backfill of what is verified throughout: it asks DynamoDB for nothing, so the end of a chain does not matter to it."""
+    span = rules.request.interval
+    if rules.request.kind is not RunKind.BACKFILL or span is None or rules.chain.unclaimed(span):
+        return None
+    known = rules.chain.windows_starting_in(span)
+    if not known or not all(each.verified for each in known):
+        return None
+    return rules.planned(None, [_covered(rules, each) for each in known], (), span.end)
 
 
 def _on_chain(rules: Rules, claim: Claim) -> Plan:

@@ -11,11 +11,10 @@ catalog, the database and the table of each call (Glue, "Specifying AWS Glue res
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from ddb_export.domain.policy_documents import (
-    USE_KEY,
+    GLUE_SOURCE,
     Grant,
     PolicySubject,
     Variant,
@@ -23,6 +22,7 @@ from ddb_export.domain.policy_documents import (
     key_policy,
     role_policy,
 )
+from ddb_export.domain.policy_on_request import ON_REQUEST
 
 __all__ = ["Grant", "PolicySubject", "Variant", "bucket_policy", "grants", "key_policy", "role_policy"]
 
@@ -33,8 +33,8 @@ _READING = frozenset({Variant.RUNS, Variant.REPLAY})
 
 def grants(subject: PolicySubject, variant: Variant) -> list[Grant]:
     """Return everything that a role needs for a table, and nothing more."""
-    if variant is Variant.LIFECYCLE:
-        return list(_retention(subject))
+    if variant in ON_REQUEST:
+        return list(ON_REQUEST[variant](subject))
     return [
         *_dynamodb(subject, variant),
         *_lake(subject, variant),
@@ -127,67 +127,6 @@ def _lake(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
         )
 
 
-def _retention(subject: PolicySubject) -> Iterator[Grant]:
-    """Yield what ``ddb-export lifecycle`` needs: it reads no data file, and can delete nothing but data files of exports."""
-    outputs = sorted(subject.typed_tables)
-    yield Grant(
-        "ListLake",
-        ("s3:ListBucket",),
-        (subject.bucket_arn,),
-        "the ledger and published files are listed, and the bucket tells the time",
-        "SAR, Amazon S3: resource type bucket, for HeadBucket too",
-    )
-    yield Grant(
-        "KeepLedger",
-        ("s3:GetObject", "s3:PutObject"),
-        subject.lake("ledger/*"),
-        "evidence is read, and what is removed or tagged is written down first",
-        "SAR, Amazon S3: resource type object",
-    )
-    yield Grant(
-        "ReadManifests",
-        ("s3:GetObject",),
-        subject.lake("raw/*/manifest-*", *(f"{output}/*/_live.json" for output in outputs)),
-        "manifests name the data files, _live.json the published ones",
-        "SAR, Amazon S3: resource type object",
-    )
-    yield Grant(
-        "MarkRemoved",
-        ("s3:GetObject", "s3:PutObject"),
-        subject.lake("raw/*/_raw_removed.json"),
-        "a copy of what the ledger says lies beside the manifests, so that a lost ledger can be written again",
-        "SAR, Amazon S3: resource type object",
-        # It is read only where somebody else wrote it a moment before.
-        unseen=frozenset({"s3:GetObject"}),
-    )
-    yield Grant(
-        "RemoveRawData",
-        ("s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging"),
-        subject.lake("raw/*/data/*"),
-        "data files of exports that may go are deleted, the others are tagged",
-        "SAR, Amazon S3: resource type object; DeleteObjects needs s3:DeleteObject for each",
-    )
-    yield Grant(
-        "SetRule",
-        ("s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"),
-        (subject.bucket_arn,),
-        "--apply-rules reads the bucket's rules and writes all of them again, its own among them; leave it out to set the rule by hand",
-        "SAR, Amazon S3: resource type bucket",
-    )
-    if subject.kms_key:
-        actions = ("kms:Decrypt", "kms:GenerateDataKey")
-        resource, alias = _key_resource(subject, subject.kms_key)
-        yield Grant(
-            USE_KEY,
-            actions,
-            (resource,),
-            "manifests are decrypted; what is written is encrypted if the key is the bucket's default",
-            "S3, Using server-side encryption with AWS KMS keys, Permissions",
-            unseen=frozenset(actions),
-            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}} if alias else {},
-        )
-
-
 def _outputs(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
     outputs = sorted(subject.typed_tables)
     if variant not in _READING or not outputs:
@@ -225,7 +164,6 @@ _WRITE_TABLES = (
     "glue:BatchUpdatePartition",
 )
 _ASKED_BY_ATHENA = ("glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions")
-_GLUE = "SAR, AWS Glue: resource types catalog, database, table"
 
 
 def _catalog(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
@@ -246,16 +184,11 @@ def _catalog(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
         yield Grant(
             "KeepViews",
             ("glue:GetTable", "glue:CreateTable", "glue:UpdateTable"),
-            _tables(subject, subject.views),
+            subject.glue_tables(subject.views),
             "helper views are tables of the catalog, which Athena writes in the name of who asks",
-            f"{_GLUE}; Athena, Configure access to databases and tables in the AWS Glue Data Catalog",
+            f"{GLUE_SOURCE}; Athena, Configure access to databases and tables in the AWS Glue Data Catalog",
             unseen=frozenset({"glue:CreateTable", "glue:UpdateTable"}),
         )
-
-
-def _tables(subject: PolicySubject, names: Sequence[str]) -> tuple[str, ...]:
-    tables = (f"table/{subject.database}/{name}" for name in names)
-    return subject.glue("catalog", f"database/{subject.database}", *tables)
 
 
 def _hiding(subject: PolicySubject) -> tuple[str, ...]:
@@ -264,16 +197,16 @@ def _hiding(subject: PolicySubject) -> tuple[str, ...]:
 
 def _see_catalog(subject: PolicySubject, tables: Sequence[str]) -> Grant:
     reason = "an empty ledger beside published tables is no first run"
-    return Grant("SeeCatalog", ("glue:GetTable",), _tables(subject, tables), reason, _GLUE)
+    return Grant("SeeCatalog", ("glue:GetTable",), subject.glue_tables(tables), reason, GLUE_SOURCE)
 
 
 def _publish(subject: PolicySubject, tables: Sequence[str], actions: tuple[str, ...], unseen: frozenset[str]) -> Grant:
     return Grant(
         "PublishTables",
         actions,
-        _tables(subject, tables),
+        subject.glue_tables(tables),
         "tables and partitions are shown; Athena reads them in the name of who asks, a widening that was interrupted is ended",
-        f"{_GLUE}; Athena, Configure access to databases and tables in the AWS Glue Data Catalog",
+        f"{GLUE_SOURCE}; Athena, Configure access to databases and tables in the AWS Glue Data Catalog",
         unseen=unseen,
     )
 
@@ -310,33 +243,12 @@ def _athena(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
     )
 
 
-_KEY_ARN = re.compile(r"arn:[^:]+:kms:(?P<region>[^:]+):(?P<account>[^:]+):(?P<kind>key|alias)/(?P<name>.+)")
-
-
 def _key(subject: PolicySubject, variant: Variant) -> Iterator[Grant]:
-    if subject.kms_key is None:
-        return
     actions = ("kms:Decrypt", "kms:GenerateDataKey") if variant in _EXPORTING else ("kms:Decrypt",)
-    resource, alias = _key_resource(subject, subject.kms_key)
-    yield Grant(
-        USE_KEY,
+    grant = subject.key_grant(
         actions,
-        (resource,),
         "S3 encrypts what an export writes, part by part, and decrypts what is read, in the name of who asks",
         "DynamoDB, Requesting a table export; S3, Using server-side encryption with AWS KMS keys, Permissions",
-        unseen=frozenset(actions),
-        conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}} if alias else {},
     )
-
-
-def _key_resource(subject: PolicySubject, key: str) -> tuple[str, str | None]:
-    """Return the ARN that a policy must name, and the alias that it must be bound to: policies know no ARN of aliases (KMS, "Use
-    aliases to control access to KMS keys").
-    """  # noqa: D205
-    found = _KEY_ARN.fullmatch(key)
-    region, account = (found["region"], found["account"]) if found else (subject.region, subject.account)
-    if found:
-        alias, name = (f"alias/{found['name']}", "*") if found["kind"] == "alias" else (None, found["name"])
-    else:
-        alias, name = (key, "*") if key.startswith("alias/") else (None, key)
-    return f"arn:{subject.partition}:kms:{region}:{account}:key/{name}", alias
+    if grant:
+        yield grant

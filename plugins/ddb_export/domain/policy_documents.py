@@ -6,7 +6,7 @@ Three documents are made of a :class:`PolicySubject` and of the :class:`Grant` o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 VERSION = "2012-10-17"
 USE_KEY = "UseKey"
 """Sid of what a KMS key's policy has to allow as well."""
+GLUE_SOURCE = "SAR, AWS Glue: resource types catalog, database, table"
+
+_KEY_ARN = re.compile(r"arn:[^:]+:kms:(?P<region>[^:]+):(?P<account>[^:]+):(?P<kind>key|alias)/(?P<name>.+)")
 
 
 class Variant(StrEnum):
@@ -21,13 +24,14 @@ class Variant(StrEnum):
 
     ``RUNS``: all that a table's DAG does. ``NO_DATA``: export, verify at level ``manifest``, keep the ledger, and never read a data file.
     ``REPLAY``: all of it except starting exports: verify, convert and publish what exists. ``LIFECYCLE``: what ``ddb-export lifecycle``
-    does on request, and nothing that runs do; for a person, or a role of its own.
+    does on request, and nothing that runs do; for a person, or a role of its own. ``PRUNE``: likewise what ``ddb-export prune`` does.
     """
 
     RUNS = "runs"
     NO_DATA = "no-data"
     REPLAY = "replay"
     LIFECYCLE = "lifecycle"
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class PolicySubject:
     :param account: account of the table, its catalog and its role; exports of another account's table do not exist (DynamoDB, "API operations
         supported by resource-based policies").
     :param table: name of the DynamoDB table.
-    :param bucket: bucket of the lake. :param bucket_account: who owns it.
+    :param bucket: bucket of the lake. :param bucket_account: who owns it. :param bucket_region: its region; None if it is not known, as
+        from a configuration alone: a bucket's name does not say it, and an export may go to another region than the table's.
     :param folder: key prefix of the table in the bucket, without slashes at its ends.
     :param database: Glue database. :param typed_tables: ``snapshots`` and ``changes`` → Glue table, as far as the lake publishes them.
     :param raw_tables: Glue tables over the raw exports. :param views: names of the helper views, as Glue has them.
@@ -66,6 +71,7 @@ class PolicySubject:
     partition_index: bool = False
     kms_key: str | None = None
     role_arn: str | None = None
+    bucket_region: str | None = None
 
     @property
     def table_arn(self) -> str:
@@ -105,6 +111,35 @@ class PolicySubject:
     def glue(self, *paths: str) -> tuple[str, ...]:
         """ARNs of things in the Data Catalog."""
         return tuple(f"arn:{self.partition}:glue:{self.region}:{self.account}:{path}" for path in paths)
+
+    def glue_tables(self, names: Iterable[str]) -> tuple[str, ...]:
+        """ARNs that a call about tables of the lake's database asks for."""
+        return self.glue("catalog", f"database/{self.database}", *(f"table/{self.database}/{name}" for name in names))
+
+    def key_grant(self, actions: tuple[str, ...], reason: str, source: str) -> Grant | None:
+        """Return the use of the KMS key, None without one.
+
+        Policies know no ARN of aliases (KMS, "Use aliases to control access to KMS keys"). S3 looks for a bare id or alias in the bucket's
+        region and in the account of who writes (S3, "Specifying server-side encryption with AWS KMS"): where that region is not known, any is
+        allowed. An alias is narrowed down by its condition, an id stands for one key, or a multi-region key's replicas.
+        """
+        if self.kms_key is None:
+            return None
+        found = _KEY_ARN.fullmatch(self.kms_key)
+        region, account = (found["region"], found["account"]) if found else (self.bucket_region or "*", self.account)
+        if found:
+            alias, name = (f"alias/{found['name']}", "*") if found["kind"] == "alias" else (None, found["name"])
+        else:
+            alias, name = (self.kms_key, "*") if self.kms_key.startswith("alias/") else (None, self.kms_key)
+        return Grant(
+            USE_KEY,
+            actions,
+            (f"arn:{self.partition}:kms:{region}:{account}:key/{name}",),
+            reason,
+            source,
+            unseen=frozenset(actions),
+            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}} if alias else {},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,28 +143,36 @@ class SchemaDocument:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def extend(
-        self, statistics: ExportStatistics, *, column_limit: int | None = None, contract: Contract = NO_CONTRACT
+        self,
+        statistics: ExportStatistics,
+        *,
+        column_limit: int | None = None,
+        contract: Contract = NO_CONTRACT,
+        types_may_differ: bool = False,
     ) -> SchemaDocument:
         """Add a column for each attribute that has none yet; published columns stay as they are.
 
         An attribute's type is that of most of its values, ties in the order S N B BOOL SS NS BS L M. An
         attribute that is only ever NULL has no type and waits. Where the limit leaves no room for all new
-        attributes, those of the contract win, the one that tells entities among them, then those in most rows, ties in code-point order.
+        attributes, key attributes win, because nothing tells rows apart without them, then those of the contract, the one that tells
+        entities among them, then those in most rows, ties in code-point order.
 
         :param statistics: of *all* data files of one export; deciding from a part would decide wrongly.
         :param column_limit: most columns of the document; by default the contract's.
         :param contract: types and names that are declared; it may say nothing else about what is published.
+        :param types_may_differ: as in :meth:`require_agreement`.
         :returns: a document with the next version, or this very document if nothing was added.
         :raises ConfigurationError: the contract contradicts a published column.
         """
-        self.require_agreement(contract)
+        self.require_agreement(contract, types_may_differ=types_may_differ)
         statistics = contract.statistics(statistics)
         limit = contract.column_limit if column_limit is None else column_limit
         rules = contract.by_attribute
         known = {column.attribute for column in self.columns}
         candidates = [name for name, seen in statistics.attributes.items() if name not in known and _has_type(seen)]
         first = {*rules, *([contract.entities.attribute] if contract.entities else [])}
-        candidates.sort(key=lambda name: (name not in first, -statistics.attributes[name].rows, name))
+        keys = statistics.keys
+        candidates.sort(key=lambda name: (name not in keys, name not in first, -statistics.attributes[name].rows, name))
         chosen = sorted(candidates[: max(0, limit - len(self.columns))])
         if not chosen:
             return self
@@ -172,15 +180,18 @@ class SchemaDocument:
         added = tuple(_new_column(names[name], name, statistics.attributes[name], rules.get(name)) for name in chosen)
         return SchemaDocument(self.version + 1, self.columns + added)
 
-    def require_agreement(self, contract: Contract) -> None:
+    def contradicted(self, contract: Contract) -> tuple[Column, ...]:
+        """Return the published columns that have another type than the contract gives them, which only a widening mends."""
+        return tuple(column for column in self.columns if column_as_declared(column, contract) != column)
+
+    def require_agreement(self, contract: Contract, *, types_may_differ: bool = False) -> None:
         """Refuse a contract that says something else about what is published: a published column never changes by itself.
 
+        :param types_may_differ: let pass what a widening mends, because one is going to. Names it cannot change.
         :raises ConfigurationError: it does.
         """
         for column in self.columns:
-            rule = contract.by_attribute.get(column.attribute)
-            if rule is not None:
-                _require_agreement(column, rule)
+            require_column_agreement(column, contract, types_may_differ=types_may_differ)
         names = {column.name: column for column in self.columns}
         for rule in contract.rules:
             holder = names.get(rule.name or "")
@@ -231,18 +242,21 @@ def _dominant_type(statistics: AttributeStatistics) -> str:
     return max(TYPE_TAGS, key=lambda tag: statistics.counts.get(tag, 0))
 
 
-def _require_agreement(column: Column, rule: ColumnRule) -> None:
+def require_column_agreement(column: Column, contract: Contract, *, types_may_differ: bool = False) -> None:
+    """Refuse a contract that says something else about a column that is published, or is about to be.
+
+    :param types_may_differ: ask for its name only. :raises ConfigurationError: it does.
+    """
+    rule = contract.by_attribute.get(column.attribute)
+    if rule is None:
+        return
     if rule.name and rule.name != column.name:
         raise ConfigurationError(
             f"contract.columns.{rule.attribute}.name",
             f"the attribute is published as column {column.name}, and a published column keeps its name",
             f"write name: {column.name}, or leave it out; to give the data another name, make a view",
         )
-    declared = rule.declared_type
-    if declared is None:
-        return
-    tag = column.dynamodb_type if column.dynamodb_type in declared.tags and not rule.hash else declared.tag
-    wanted = declared_column(column.name, column.attribute, declared, tag, rule.unit)
+    wanted = column if types_may_differ else column_as_declared(column, contract)
     if wanted != column:
         words = "hash: true makes it string" if rule.hash else f"the contract says {rule.type}"
         if wanted.glue_type == column.glue_type:
@@ -250,8 +264,19 @@ def _require_agreement(column: Column, rule: ColumnRule) -> None:
         raise ConfigurationError(
             f"contract.columns.{rule.attribute}",
             f"the attribute is published as column {column.name} {column.glue_type}, and {words}",
-            "rewrite what is published with ddb-export widen (its --plan says what it costs), or declare what is published",
+            "rewrite what is published, with ddb-export widen (its --plan says what it costs) or a run by hand with widen: true,"
+            " or declare what is published",
         )
+
+
+def column_as_declared(column: Column, contract: Contract) -> Column:
+    """Return a column with the type that the contract gives it; itself where it gives none, or this very one."""
+    rule = contract.by_attribute.get(column.attribute)
+    declared = rule.declared_type if rule else None
+    if rule is None or declared is None:
+        return column
+    tag = column.dynamodb_type if column.dynamodb_type in declared.tags and not rule.hash else declared.tag
+    return declared_column(column.name, column.attribute, declared, tag, rule.unit)
 
 
 def declared_column(name: str, attribute: str, declared: DeclaredType, tag: str, unit: str | None) -> Column:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ddb_export.domain.cost import GIGABYTE, SMALLEST_WINDOW_BYTES, Prices, export_price, requests_of
+from ddb_export.domain.cost import GIGABYTE, SMALLEST_WINDOW_BYTES, Prices, around_price, export_price
 from ddb_export.domain.evidence import Claim, ClaimKind, VerifiedEntry
 from ddb_export.domain.utc import iso
 
@@ -23,7 +23,7 @@ class BilledExport:
     """One verified export.
 
     :param export: name of the attempt. :param claimed_at: when it was claimed, by AWS's clock.
-    :param billed_bytes: BilledSizeBytes. :param usd: with the S3 requests that wrote its files.
+    :param billed_bytes: BilledSizeBytes. :param usd: with the S3 requests that wrote its files, and Athena's count of them.
     """
 
     export: str
@@ -42,6 +42,44 @@ class BilledExport:
             "billed_bytes": self.billed_bytes,
             "usd": f"{self.usd:f}",
         }
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """What a run was estimated to cost before it began, to be compared with what it was billed.
+
+    :param usd: in USD. :param subjects: what DynamoDB was to be asked for, as the claims' ``subject`` names it.
+    """
+
+    usd: Decimal
+    subjects: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat object; money as text."""
+        return {"usd": f"{self.usd:f}", "subjects": list(self.subjects)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RunEstimate:
+        """Read what :meth:`to_json` wrote."""
+        return cls(Decimal(document["usd"]), tuple(document["subjects"]))
+
+    def billed(self, verified: Iterable[VerifiedEntry], prices: Prices) -> RunBill:
+        """Return what the run's exports were billed; those that existed before it were paid for by an earlier run."""
+        paid = [entry for entry in verified if entry.subject in self.subjects]
+        return RunBill(
+            len(paid),
+            sum(entry.billed_bytes for entry in paid),
+            sum((verified_price(entry, prices) for entry in paid), Decimal(0)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunBill:
+    """What the exports of one run were billed: how many, BilledSizeBytes together, and USD with S3's requests and Athena's counts."""
+
+    exports: int
+    billed_bytes: int
+    usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +110,9 @@ class MonthSpent:
         )
 
     def usd(self, prices: Prices) -> Decimal:
-        """Return what they cost together, with the S3 requests that wrote their files."""
+        """Return what they cost together, with the S3 requests that wrote their files, and Athena's counts."""
         billed = self.full_bytes * prices.full_export_per_gb + self.window_bytes * prices.incremental_export_per_gb
-        return billed / GIGABYTE + requests_of(self.files, self.exports) * prices.s3_put_per_thousand / 1000
+        return billed / GIGABYTE + around_price(self.files, self.exports, prices)
 
     def to_json(self) -> dict[str, Any]:
         """Return a flat object that :meth:`from_json` reads."""
@@ -102,9 +140,13 @@ def billed_exports(
 
 def billed_export(claim: Claim, entry: VerifiedEntry, prices: Prices) -> BilledExport:
     """Return what a claim's verified export was billed."""
-    per_gb = prices.incremental_export_per_gb if claim.kind is ClaimKind.WINDOW else prices.full_export_per_gb
-    usd = export_price(entry.billed_bytes, entry.files, per_gb, prices)
-    return BilledExport(claim.export, claim.kind, claim.claimed_at, entry.billed_bytes, usd)
+    return BilledExport(claim.export, claim.kind, claim.claimed_at, entry.billed_bytes, verified_price(entry, prices))
+
+
+def verified_price(entry: VerifiedEntry, prices: Prices) -> Decimal:
+    """Return what a verified export was billed in USD, with the S3 requests that wrote its files, and Athena's count of them."""
+    per_gb = prices.incremental_export_per_gb if entry.kind is ClaimKind.WINDOW else prices.full_export_per_gb
+    return export_price(entry.billed_bytes, entry.files, per_gb, prices)
 
 
 def months(claims: Iterable[Claim], verified: Mapping[str, VerifiedEntry]) -> list[MonthSpent]:

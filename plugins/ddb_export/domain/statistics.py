@@ -89,11 +89,13 @@ class ExportStatistics:
     :ivar rows: lines that are valid records; the rest goes to quarantine.
     :ivar attributes: attribute name → what was seen of it in the images that become typed columns (the item,
         the new image, or of a removed item its keys).
+    :ivar keys: names of the key attributes, as far as they are known: changes tell them, full exports do not.
     """
 
     lines: int = 0
     rows: int = 0
     attributes: Mapping[str, AttributeStatistics] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
 
     @property
     def quarantined(self) -> int:
@@ -109,24 +111,27 @@ class ExportStatistics:
         """The statistics of all parts, in any order; of no part, the empty statistics."""
         lines = rows = 0
         attributes: dict[str, AttributeStatistics] = {}
+        keys: set[str] = set()
         for part in parts:
+            keys |= part.keys
             lines += part.lines
             rows += part.rows
             for name, statistics in part.attributes.items():
                 seen = attributes.get(name)
                 attributes[name] = statistics if seen is None else seen.merge(statistics)
-        return cls(lines, rows, attributes)
+        return cls(lines, rows, attributes, frozenset(keys))
 
     def to_json(self) -> dict[str, Any]:
-        """``{"lines": n, "rows": n, "attributes": {name: AttributeStatistics.to_json()}}``, names sorted."""
+        """``{"lines": n, "rows": n, "attributes": {name: AttributeStatistics.to_json()}}``, names sorted; ``keys`` where some are known."""
         return {
             "lines": self.lines,
             "rows": self.rows,
             "attributes": {name: self.attributes[name].to_json() for name in sorted(self.attributes)},
+            **({"keys": sorted(self.keys)} if self.keys else {}),
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ExportStatistics:
         """The inverse of :meth:`to_json`."""
         attributes = {name: AttributeStatistics.from_json(value) for name, value in document["attributes"].items()}
-        return cls(document["lines"], document["rows"], attributes)
+        return cls(document["lines"], document["rows"], attributes, frozenset(document.get("keys", ())))

@@ -32,6 +32,11 @@ def pause_between_questions(poll_interval: float, waited: float) -> float:
     return max(poll_interval, min(LONGEST_PAUSE, waited / _SHARE_OF_WAIT))
 
 
+def longest_pause(poll_interval: float) -> float:
+    """Return the most seconds between two questions after one export, however long it runs."""
+    return max(poll_interval, LONGEST_PAUSE)
+
+
 def longest_back_off(failures: int, first: float, longest: float) -> float:
     """Return the most seconds to stay silent after a number of refusals in a row; the caller draws below it (full jitter).
 

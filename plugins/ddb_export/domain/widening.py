@@ -11,15 +11,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.domain.column_types import MOST_DECIMAL_DIGITS, decimal_digits
 from ddb_export.domain.cost import usd
 from ddb_export.domain.overflow import OTHERS
 from ddb_export.domain.redaction import NOTHING, Redaction, made_under
-from ddb_export.domain.schema import Column, SchemaDocument
+from ddb_export.domain.schema import Column, SchemaDocument, require_column_agreement
 from ddb_export.domain.utc import iso, parse_utc
 from ddb_export.domain.wider_columns import ColumnChange
-from ddb_export.exceptions import BudgetError, PlanError
+from ddb_export.exceptions import BudgetError, ConfigurationError, PlanError
 
 if TYPE_CHECKING:
+    from ddb_export.domain.contract import Contract
     from ddb_export.domain.cost import Prices
     from ddb_export.domain.evidence import PublishedEntry, VerifiedEntry
 
@@ -41,6 +43,7 @@ class Widening:
     :param from_version: version of the schema document that it was decided by.
     :param changes: as in :class:`Decision`, like ``added`` and ``refilled``.
     :param ended: ``done`` or ``abandoned``; None while it is under way. :param to_version: version that it made current.
+    :param declared: attributes whose new type the contract declared; None where an older version of this package wrote the document.
     :param redaction: what the contract takes out, if partitions that were made when it took out something else are rewritten too; None if
         that was not asked. Which ones these are is said by the contract of whoever rewrites them.
     """
@@ -54,6 +57,28 @@ class Widening:
     ended: str | None = None
     to_version: int | None = None
     redaction: Redaction | None = None
+    declared: tuple[str, ...] | None = None
+
+    def disagreement(self, contract: Contract) -> str | None:
+        """Say why the contract does not want these columns any more; None while it does.
+
+        What a contract asked for must not outlive it. After the point of no return nobody asks: columns change for all or for none.
+        """
+        for change in self.changes:
+            rule = contract.by_attribute.get(change.after.attribute)
+            if (rule is None or rule.declared_type is None) and self._is_declared(change):
+                return f"no contract declares {change.after.glue_type} for column {change.after.name} any more"
+        for column in (*(change.after for change in self.changes), *self.added):
+            if column.attribute in contract.dropped:
+                return f"the contract drops the attribute of column {column.name} by now"
+            try:
+                require_column_agreement(column, contract)
+            except ConfigurationError:
+                return f"the contract says something else than {column.glue_type} for column {column.name} by now"
+        return None
+
+    def _is_declared(self, change: ColumnChange) -> bool:
+        return not _is_wider(change) if self.declared is None else change.after.attribute in self.declared
 
     def is_applied(self, schema: SchemaDocument) -> bool:
         """Tell whether a version of the schema document has the columns that this widening decided."""
@@ -118,6 +143,7 @@ class Widening:
             "ended": self.ended,
             "to_version": self.to_version,
             "redaction": None if self.redaction is None else self.redaction.to_json(),
+            "declared": None if self.declared is None else list(self.declared),
         }
 
     @classmethod
@@ -128,7 +154,7 @@ class Widening:
         """
         if document["format"] != WIDENING_FORMAT:
             raise ValueError(f"format {document['format']} is not known")
-        changes, redaction = document["changes"], document.get("redaction")
+        changes, redaction, declared = document["changes"], document.get("redaction"), document.get("declared")
         return cls(
             document["number"],
             document["from_version"],
@@ -139,7 +165,22 @@ class Widening:
             document["ended"],
             document["to_version"],
             None if redaction is None else Redaction.from_json(redaction),
+            None if declared is None else tuple(declared),
         )
+
+
+def _is_wider(change: ColumnChange) -> bool:
+    """Tell whether a change is one that follows from numbers alone: to more digits, or to exact text."""
+    before, after = change.before, change.after
+    if before.dynamodb_type != after.dynamodb_type or after.unit or after.members:
+        return False
+    kinds = [each.arrow_type.removeprefix("list<").removesuffix(">") for each in (before, after)]
+    digits = [decimal_digits(kind) for kind in kinds]
+    if kinds[0] == "int64":
+        return kinds[1] == "string" or bool(digits[1] and digits[1][0] == MOST_DECIMAL_DIGITS)
+    if digits[0]:
+        return kinds[1] == "string" or bool(digits[1] and digits[1][0] == MOST_DECIMAL_DIGITS and digits[1] > digits[0])
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ddb_export.domain.column_types import decimal_digits
 from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.overflow import OTHERS, OverflowLine, Reason
 from ddb_export.domain.redaction import StaleLine
@@ -21,11 +22,13 @@ from ddb_export.domain.schema import (
     ExportStatistics,
     NumberWidth,
     SchemaDocument,
-    declared_column,
+    column_as_declared,
 )
 from ddb_export.exceptions import UsageError
 
 _DECIMAL = re.compile(r"decimal128\(38, (\d+)\)")
+_INT64_DIGITS = 18
+_OF_ITS_TYPE = frozenset(map(str, (Reason.TOO_WIDE, Reason.NESTED, Reason.NOT_DECLARED)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def decide(
             changes.append(ColumnChange(line.column, after))
         if Reason.NO_COLUMN in line.reasons:
             refilled.append(line.attribute)
-        left += _left(line, after, wish, is_declared=line.attribute in declared)
+        fits = all_known and certainly_holds(after, seen)
+        left += _left(line, after, wish, is_declared=line.attribute in declared, fits=fits)
     added, without = _added(_changed(schema, changes), missing, statistics, wish, contract)
     return Decision(tuple(changes), added, tuple(sorted(refilled)), (*left, *without))
 
@@ -152,12 +156,9 @@ def _declared(schema: SchemaDocument, contract: Contract, wish: Wish) -> list[Co
     """Return the published columns that the contract gives another type."""
     changes = []
     for column in schema.columns:
-        rule = contract.by_attribute.get(column.attribute)
-        declared = rule.declared_type if rule else None
-        if rule is None or declared is None or (wish.names and not {column.name, column.attribute} & set(wish.names)):
+        if wish.names and not {column.name, column.attribute} & set(wish.names):
             continue
-        tag = column.dynamodb_type if column.dynamodb_type in declared.tags and not rule.hash else declared.tag
-        wanted = declared_column(column.name, column.attribute, declared, tag, rule.unit)
+        wanted = column_as_declared(column, contract)
         if wanted != column:
             changes.append(ColumnChange(column, wanted))
     return changes
@@ -200,6 +201,19 @@ def wider_number(current: str, width: NumberWidth) -> str:
     return wanted.arrow_type
 
 
+def certainly_holds(column: Column, seen: AttributeStatistics) -> bool:
+    """Tell whether a column holds every value of its own DynamoDB type, as far as types and widths tell."""
+    is_set = column.dynamodb_type in ("SS", "NS", "BS")
+    kind = column.arrow_type[5:-1] if is_set else column.arrow_type
+    width = seen.set_numbers if is_set else seen.numbers
+    if digits := decimal_digits(kind):
+        return width.integer_digits <= digits[0] - digits[1] and width.fraction_digits <= digits[1]
+    if kind == "int64":
+        return width.all_integers and width.integer_digits <= _INT64_DIGITS
+    # Maps and lists may have inside what neither text nor struct holds; epoch numbers may lie outside of what a timestamp does.
+    return kind in ("bool", "binary") or (kind == "string" and column.dynamodb_type not in ("L", "M"))
+
+
 def _capacity(arrow_type: str) -> NumberWidth:
     decimal = _DECIMAL.fullmatch(arrow_type)
     if decimal:
@@ -223,20 +237,25 @@ def _added(
     """Return new columns: for attributes that are named whatever the limit, for the others as far as there is room."""
     named = [line.attribute for line in missing if line.attribute in wish.names]
     others = [line.attribute for line in missing if line.attribute not in wish.names and line.attribute != OTHERS]
+    others.sort(key=lambda name: name not in statistics.keys)
     room = max(0, contract.column_limit - len(schema.columns) - len(named))
     chosen = {name for name in (*named, *others[:room]) if name in statistics.attributes}
     seen = replace(statistics, attributes={name: statistics.attributes[name] for name in chosen})
-    extended = schema.extend(seen, column_limit=len(schema.columns) + len(chosen), contract=contract)
+    # Who names columns may leave others as they are, whatever the contract says of these.
+    limit = len(schema.columns) + len(chosen)
+    extended = schema.extend(seen, column_limit=limit, contract=contract, types_may_differ=True)
     added = extended.columns[len(schema.columns) :]
     holds = {column.attribute for column in added}
     cause = f"the table has its {contract.column_limit} columns; name it with --column to give it one nevertheless"
     return added, [Left(line, Reason.NO_COLUMN, cause) for line in missing if line.attribute not in holds]
 
 
-def _left(line: OverflowLine, after: Column, wish: Wish, *, is_declared: bool) -> Iterable[Left]:
+def _left(line: OverflowLine, after: Column, wish: Wish, *, is_declared: bool, fits: bool) -> Iterable[Left]:
+    """Say what stays in ``_overflow``; ``fits``: whether the column will hold every value of its own type."""
     if is_declared:
         cause = "contract.columns in the configuration says what the column holds; to hold more, declare another type"
-        for reason in line.reasons.keys() - {str(Reason.NO_COLUMN)}:
+        held = _OF_ITS_TYPE if fits else frozenset()
+        for reason in line.reasons.keys() - {str(Reason.NO_COLUMN), *held}:
             yield Left(line, reason, cause)
         return
     retyped = line.column is not None and after.dynamodb_type != line.column.dynamodb_type

@@ -137,3 +137,8 @@ def _split(start: datetime, end: datetime) -> Iterable[Window]:
         yield Window(start, start + part)
         start += part
     yield Window(start, end)
+
+
+def minutes_of(stretches: Iterable[Stretch]) -> int:
+    """Return how many minutes stretches have together."""
+    return sum((each.length for each in stretches), timedelta()) // timedelta(minutes=1)

@@ -43,7 +43,9 @@ class AssumedRoleHook(AwsBaseHook):
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
-        """The connection, with the role in its extra."""
+        """The connection, with the role in its extra; read once for all siblings."""
+        if self._eldest is not None:
+            return self._eldest.conn_config
         found = super().conn_config
         return found if self.table_role_arn is None else _with_role(found, self.table_role_arn, self._config)
 
@@ -56,6 +58,15 @@ class AssumedRoleHook(AwsBaseHook):
         if self._session is None:
             self._session = super().get_session(region_name=region_name)
         return self._session
+
+    def client_in(self, region: str | None) -> Any:
+        """Return the client of the hook's service in a region, None for the hook's own; the session, and so the role, stays the same."""
+        if region is None:
+            return self.get_conn()
+        endpoint = self.conn_config.get_service_endpoint_url(service_name=str(self.client_type))
+        return self.get_session().client(
+            self.client_type, region_name=region, endpoint_url=endpoint, config=self.config, verify=self.verify
+        )
 
     def sibling(self, service: str) -> AssumedRoleHook:
         """Return a hook for another service, over the same connection and role."""

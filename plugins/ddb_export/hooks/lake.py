@@ -48,17 +48,18 @@ class LakeHook(AssumedRoleHook):
             config=Config(**{**defaults, **(botocore_config or {})}),
             table_role_arn=role_arn,
         )
-        self._clients: dict[str, BaseClient] = {}
+        self._clients: dict[tuple[str, str | None], BaseClient] = {}
 
-    def client(self, service: str) -> BaseClient:
-        """Return the boto3 client of a service; one per service and hook.
+    def client(self, service: str, region: str | None = None) -> BaseClient:
+        """Return the boto3 client of a service; one per service, region and hook.
 
+        :param region: for what lies elsewhere, such as a bucket's key; None for the hook's.
         :raises PermissionDeniedError: the role cannot be assumed.
         """
-        if service not in self._clients:
+        if (service, region) not in self._clients:
             with assuming(self.table_role_arn, self.aws_conn_id):
-                self._clients[service] = self.sibling(service).get_conn()
-        return self._clients[service]
+                self._clients[service, region] = self.sibling(service).client_in(region)
+        return self._clients[service, region]
 
     @cached_property
     def dynamodb(self) -> DynamoDBGateway:
@@ -83,6 +84,7 @@ class LakeHook(AssumedRoleHook):
                 config=self._config,
                 table_role_arn=self.table_role_arn,
                 eldest=self,
+                log_query=False,
             )
 
     def bucket(self, name: str, owner: str | None = None) -> S3ObjectStore:

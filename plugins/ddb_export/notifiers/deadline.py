@@ -53,7 +53,8 @@ def check_freshness(context: Mapping[str, Any], table: Mapping[str, Any]) -> Non
     hook = LakeHook(watched.aws_conn_id, watched.region, role_arn=watched.role_arn)
     store = hook.bucket(watched.bucket, watched.bucket_owner)
     to_people = partial(send, notifiers=watched.notifiers, context=context)
-    checked = check_table(watched, store, hook.dynamodb, to_people, link=dag_link(watched.dag_id))
+    link = dag_link(watched.dag_id, context["dag_run"]["dag_run_id"])
+    checked = check_table(watched, store, hook.dynamodb, to_people, link=link)
     _log.info("table %s: %s", watched.name, [finding.to_json() for finding in checked.findings] or "no trouble")
     if checked.telling.failures:
         raise checked.telling.failures[0]

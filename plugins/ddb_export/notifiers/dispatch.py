@@ -7,16 +7,25 @@ the names that the class gives them; what the user wrote is left as it is, and m
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 
 from ddb_export.domain.notices import Notice
-from ddb_export.exceptions import ConfigurationError, NotReachableError
+from ddb_export.exceptions import ConfigurationError, DdbExportError, NotReachableError
+from ddb_export.pipeline.incidents import NotAllToldError
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol as RuntimeTaskInstance
+
+    from ddb_export.pipeline.alerting import Looked
 
 _log = logging.getLogger(__name__)
 
@@ -32,29 +41,72 @@ _FILLED = {
 """By name of an argument: what it is filled with. A template, so that nothing in the notice itself is taken for one."""
 
 
-def dag_link(dag_id: str) -> str | None:
-    """Return where Airflow shows a DAG's runs; None if the installation does not say where it is (``[api] base_url``)."""
+_RUNS_LOOKED_AT = 48
+
+
+def dag_link(dag_id: str, run_id: str | None = None) -> str | None:
+    """Return where Airflow shows a DAG's runs, or one of them; None if the installation does not say where it is (``[api] base_url``).
+
+    :param run_id: the run; None for all.
+    """
     base = conf.get("api", "base_url", fallback="")
-    return f"{base.rstrip('/')}/dags/{dag_id}/runs" if base else None
+    if not base:
+        return None
+    runs = f"{base.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs"
+    return f"{runs}/{quote(run_id, safe='')}" if run_id else runs
+
+
+def late_run_link(dag_id: str, ti: RuntimeTaskInstance, looked: Looked) -> str | None:
+    """Return where Airflow shows the newest run that failed to bring what is missing, else the newest that should have; else all runs.
+
+    Airflow's own interface for tasks is asked (``RuntimeTaskInstance.get_task_states``), because a task may not read its database.
+    It finds runs by their logical dates: those of the windows behind the last good one. Runs by hand have none.
+
+    :param ti: the task instance that asks. :param looked: what was found about the table.
+    """
+    if not looked.findings or looked.last_good is None or dag_link(dag_id) is None:
+        return dag_link(dag_id)
+    step = looked.last_window.length if looked.last_window else None
+    behind = [looked.last_good + n * step for n in range(_RUNS_LOOKED_AT)] if step else [looked.last_good]
+    missing = [each for each in behind if each < looked.now]
+    try:
+        runs = ti.get_task_states(dag_id, logical_dates=missing) if missing else {}
+    except Exception as error:  # noqa: BLE001  # a notice without the run is better than none
+        _log.warning("DAG %s: its runs cannot be asked for (%s: %s)", dag_id, type(error).__name__, error)
+        return dag_link(dag_id)
+    failed = [run_id for run_id, states in runs.items() if "failed" in states.values()]
+    return dag_link(dag_id, max(failed or runs, default=None))
 
 
 def send(notice: Notice, notifiers: Sequence[Mapping[str, Any]], context: Mapping[str, Any]) -> None:
-    """Give a notice to all notifiers.
+    """Give a notice to the notifiers that have not taken it yet.
 
     :param notifiers: ``{"notifier": path of a class, "arguments": {...}}`` each.
     :param context: of the task or callback; templates see it beside ``notice``.
-    :raises ConfigurationError: one cannot be made. :raises NotReachableError: one could not tell; the others have been told.
+    :raises NotAllToldError: one cannot be made, or could not tell; all others have been told, and the error names them.
     """
-    failures: list[Exception] = []
+    taken_by: list[str] = []
+    failures: list[DdbExportError] = []
     for each in notifiers:
+        identity = identity_of(each)
+        if identity in notice.taken_by:
+            continue
         try:
             notifier = make_notifier(each["notifier"], each["arguments"])
             _tell(notifier, each["notifier"], {**context, "notice": notice})
         except (ConfigurationError, NotReachableError) as error:
             _log.error("%s", error)  # one line; the cause is in the message
             failures.append(error)
+        else:
+            taken_by.append(identity)
     if failures:
-        raise failures[0]
+        raise NotAllToldError.of(failures[0], taken_by) from failures[0]
+
+
+def identity_of(notifier: Mapping[str, Any]) -> str:
+    """Return the name by which a notifier is remembered: its path and a digest of its arguments, which may hold secrets."""
+    arguments = json.dumps(notifier["arguments"], sort_keys=True, default=str)
+    return f"{notifier['notifier']}:{sha256(arguments.encode()).hexdigest()[:16]}"
 
 
 def make_notifier(path: str, arguments: Mapping[str, Any]) -> BaseNotifier:
@@ -88,9 +140,9 @@ def _tell(notifier: BaseNotifier, path: str, context: dict[str, Any]) -> None:
     try:
         notifier(context)
     except Exception as error:
-        # Whatever a notifier raises is one channel's failure; the incident stays untold and is told with the next check.
+        # Whatever a notifier raises is one channel's failure; a later check tells it the same incident.
         raise NotReachableError(
             f"notifier {path}",
             f"it could not tell ({type(error).__name__}: {error})",
-            "mend its connection or its arguments; the next check tells again",
+            "mend its connection or its arguments; a later check tells it again",
         ) from error

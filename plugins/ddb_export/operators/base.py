@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
 from ddb_export.domain.layout import Lake
+from ddb_export.domain.metrics import RETRIES, STAGE_DURATION
 from ddb_export.exceptions import LedgerError, UsageError
-from ddb_export.operators.runs import plain
+from ddb_export.metrics import tell_count, tell_duration
+from ddb_export.operators.runs import begins_again, plain
 from ddb_export.retry_policy import DdbExportRetryPolicy
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from ddb_export.aws.object_store import S3ObjectStore
     from ddb_export.domain.ledger import Claim, VerifiedEntry
+    from ddb_export.domain.metrics import Stage
     from ddb_export.hooks.lake import LakeHook
     from ddb_export.pipeline.ledger import Ledger
 
@@ -44,6 +50,9 @@ class LakeOperator(BaseOperator):
         "region_name",
         "role_arn",
     )
+    stage: ClassVar[Stage | None] = None
+    """What the task's metrics call it; None for one that has none of its own."""
+    _began: float | None = None
 
     def __init__(
         self,
@@ -71,6 +80,31 @@ class LakeOperator(BaseOperator):
         self.botocore_config = botocore_config
         self.role_arn = role_arn
 
+    def pre_execute(self, context: Context) -> None:
+        """Tell that the stage is tried again, if it is. Airflow calls it before each try, and when a deferred task comes back."""
+        super().pre_execute(context)
+        self._began = time.monotonic()
+        if self.stage and begins_again(context):
+            tell_count(RETRIES, 1, table=self.lake_name, stage=self.stage)
+
+    def post_execute(self, context: Context, result: Any = None) -> None:
+        """Tell how long the stage took. Airflow calls it where the task succeeds."""
+        super().post_execute(context, result)
+        if self._began is not None:
+            self.tell_stage_duration(timedelta(seconds=time.monotonic() - self._began))
+
+    def tell_stage_duration(self, length: timedelta) -> None:
+        """Tell how long the stage took, if it has a name."""
+        if self.stage:
+            tell_duration(STAGE_DURATION, length, table=self.lake_name, stage=self.stage)
+
+    def say(self, words: str, about: str) -> None:
+        """Write the stage's line into the log.
+
+        :param words: what is so, without item data. :param about: the ids that a person searches for.
+        """
+        self.log.info("%s: %s; %s", self.stage or self.task_id, words, about)
+
     @property
     def lake(self) -> Lake:
         """The table's folder."""
@@ -87,6 +121,13 @@ class LakeOperator(BaseOperator):
     def store(self) -> S3ObjectStore:
         """The bucket of the lake."""
         return self.hook.bucket(self.bucket, self.bucket_owner)
+
+    @cached_property
+    def clock(self) -> Callable[[], datetime]:
+        """What tells the present by the lake's clock (UTC, whole seconds)."""
+        from ddb_export.pipeline.clock import clock_of
+
+        return clock_of(self.store)
 
     @cached_property
     def ledger(self) -> Ledger:

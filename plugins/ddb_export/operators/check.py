@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.aws.errors import aws_errors
+from ddb_export.domain.cost import prices_of, size_in_words, usd
 from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry, subject_of
+from ddb_export.domain.metrics import BILLED_USD, Stage
 from ddb_export.domain.planning_rules import RAW, outputs_of
+from ddb_export.domain.spending import RunEstimate
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, PublishError
+from ddb_export.metrics import tell_gauge
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.hand_over import planned_names
 from ddb_export.pipeline.counting import count_query
@@ -26,16 +32,26 @@ class CheckPublishedOperator(LakeOperator):
     """Fails the run if anything that it planned is missing, asks Athena for what was published, and says so in an asset event.
 
     Returns and attaches to the asset event of each outlet, flat: ``table, head, exports, export_arns, windows, rows, items,
-    billed_bytes, paths`` (lists in the same order), ``query_execution_ids``.
+    billed_bytes, paths`` (lists in the same order), ``query_execution_ids``, and what the exports that this run began were billed beside
+    what was estimated: ``billed_usd, estimated_usd`` (text; None where the plan left no estimate).
 
     :param exports: names of the attempts that the run planned.
     :param outputs: outputs that the table publishes.
     :param workgroup: Athena workgroup.
     :param output_location: ``s3://`` folder of Athena's results.
+    :param estimate: what the plan task pushed as ``estimate``, or its JSON text; None says nothing of money.
+    :param prices: prices in USD that replace AWS's as this package knows them, by name.
     """
 
-    template_fields: Sequence[str] = (*LakeOperator.template_fields, "exports", "workgroup", "output_location")
+    template_fields: Sequence[str] = (
+        *LakeOperator.template_fields,
+        "exports",
+        "workgroup",
+        "output_location",
+        "estimate",
+    )
     ui_color = "#2171b5"
+    stage = Stage.CHECK
     ui_fgcolor = "#ffffff"
 
     def __init__(
@@ -45,6 +61,8 @@ class CheckPublishedOperator(LakeOperator):
         outputs: Sequence[str] = ("snapshots", "changes"),
         workgroup: str = "primary",
         output_location: str,
+        estimate: Any = None,
+        prices: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -52,6 +70,8 @@ class CheckPublishedOperator(LakeOperator):
         self.outputs = tuple(outputs)
         self.workgroup = workgroup
         self.output_location = output_location
+        self.estimate = estimate
+        self.prices = dict(prices)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Check, query, tell.
@@ -68,6 +88,7 @@ class CheckPublishedOperator(LakeOperator):
         # Counting raw files would read them, which whoever asks for them may not be allowed to.
         queries = [self._query(published, output) for output in self.outputs if output != RAW]
         summary = self._summary(chain, verified, published, [query for query in queries if query])
+        summary |= self._billed(verified)
         for outlet in self.outlets or ():
             context["outlet_events"][outlet].extra = summary
         return summary
@@ -113,10 +134,16 @@ class CheckPublishedOperator(LakeOperator):
                 f"Athena counts {counted} rows in the published partitions, {expected} were published",
                 "clear the publish task; if it stays, look for writes of others to these folders",
             )
-        self.log.info("Athena counts %s rows of %s, as published (query %s)", counted, output, query_id)
+        exports = ", ".join(entry.export for entry in entries)
+        self.say(
+            f"Athena counts {counted:,} rows of {output}, as published; query {query_id}",
+            f"{self.lake_name}, {exports}",
+        )
         return query_id
 
     def _count(self, entries: Sequence[PublishedEntry]) -> tuple[str, int]:
+        from ddb_export.hooks.athena import without_a_line_per_poll
+
         hook = self.hook.athena
         table = entries[0].glue_table
         query_id: str = hook.run_query(
@@ -125,7 +152,8 @@ class CheckPublishedOperator(LakeOperator):
             {"OutputLocation": self.output_location},
             workgroup=self.workgroup,
         )
-        state = hook.poll_query_status(query_id, sleep_time=_POLL_SECONDS)
+        with without_a_line_per_poll():
+            state = hook.poll_query_status(query_id, sleep_time=_POLL_SECONDS)
         if state != "SUCCEEDED":
             raise PublishError(
                 f"Athena query {query_id} on {table}",
@@ -134,6 +162,23 @@ class CheckPublishedOperator(LakeOperator):
             )
         results: Any = hook.get_query_results(query_id)
         return query_id, int(results["ResultSet"]["Rows"][1]["Data"][0]["VarCharValue"])
+
+    def _billed(self, verified: Sequence[VerifiedEntry]) -> dict[str, Any]:
+        """Say what the run's exports were billed beside what was estimated."""
+        expected = json.loads(self.estimate) if isinstance(self.estimate, str) else self.estimate
+        if not expected:
+            return {"billed_usd": None, "estimated_usd": None}
+        estimated = RunEstimate.from_json(expected)
+        bill = estimated.billed(verified, prices_of(verified[0].table_arn.split(":")[3], self.prices))
+        tell_gauge(BILLED_USD, bill.usd, table=self.lake_name)
+        self.log.info(
+            "check: this run's exports: %s billed %s, about %s; %s was estimated",
+            bill.exports,
+            size_in_words(bill.billed_bytes),
+            usd(bill.usd),
+            usd(estimated.usd),
+        )
+        return {"billed_usd": f"{bill.usd:f}", "estimated_usd": f"{estimated.usd:f}"}
 
     def _summary(
         self,

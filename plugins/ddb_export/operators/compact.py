@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.domain.compaction import TARGET_FILE_BYTES, CompactionEstimate, budget_error, estimate_compaction
 from ddb_export.domain.cost import money, prices_of, usd
+from ddb_export.domain.metrics import Stage
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.runs import is_true
 from ddb_export.pipeline.compaction import CompactionPlan, TableCompaction
+from ddb_export.pipeline.progress import StepLog
 from ddb_export.pipeline.tasks import TableWork
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class CompactFilesOperator(LakeOperator):
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "compact", "dry_run_only")
     ui_color = "#4292c6"
+    stage = Stage.COMPACT
 
     def __init__(
         self,
@@ -86,7 +89,8 @@ class CompactFilesOperator(LakeOperator):
         self._require_within_budget(estimated, asked=asked)
         if is_true(self.dry_run_only):
             raise AirflowSkipException("dry run, as dry_run is true in the run's conf: nothing is rewritten")
-        done = compaction.run(plan, _now, lambda merged, of: self.log.info("%s of %s files are merged", merged, of))
+        steps = partial(StepLog(Stage.COMPACT, self.lake_name), "merge files")
+        done = compaction.run(plan, self.clock, steps)
         return {
             "partitions": len(done.done),
             "files_before": estimated.files_before,
@@ -118,7 +122,3 @@ class CompactFilesOperator(LakeOperator):
         if error:
             self.log.warning("%s", error)
             raise AirflowSkipException("it would cost more than the budget allows; see the warning above")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

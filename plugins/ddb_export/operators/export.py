@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ddb_export.domain.cost import size_in_words
 from ddb_export.domain.export import ExportDescription, ExportRequest, ExportStatus, ExportViewType
 from ddb_export.domain.export_filter import filter_of
 from ddb_export.domain.ledger import Claim, ClaimKind, FailedEntry
+from ddb_export.domain.metrics import FURTHER_ATTEMPTS, Stage
 from ddb_export.domain.planning import Action, PlannedExport, TableIdentity
+from ddb_export.domain.progress import counted, length_in_words
+from ddb_export.domain.search_words import words_of_claim
 from ddb_export.domain.utc import iso
-from ddb_export.domain.waiting import turn
+from ddb_export.domain.waiting import longest_pause, turn
 from ddb_export.domain.window import Window
 from ddb_export.exceptions import (
     ExportError,
@@ -26,9 +30,12 @@ from ddb_export.exceptions import (
     UsageError,
 )
 from ddb_export.links.export import DynamoDBExportLink
+from ddb_export.metrics import tell_count
 from ddb_export.operators.base import LakeOperator, instant
+from ddb_export.operators.lineage import TellsLineage, exported
 from ddb_export.operators.state import recall, remember
 from ddb_export.pipeline.exports import Exports, describe_claim
+from ddb_export.pipeline.key_attributes import remember_key_attributes
 from ddb_export.pipeline.ledger import Wanted
 from ddb_export.pipeline.planning import Destination
 from ddb_export.pipeline.waiting import failed, refusal, wait_for_end
@@ -54,7 +61,7 @@ class _Pause:
 Outcome = dict[str, Any] | _Pause
 
 
-class DynamoDBExportOperator(LakeOperator):
+class DynamoDBExportOperator(TellsLineage, LakeOperator):
     """Exports a table once: at a moment (full) or for a window (incremental), and waits until the export has ended.
 
     The export is claimed in the ledger before DynamoDB is asked, and its ARN is remembered before anything else can go wrong. A
@@ -82,6 +89,7 @@ class DynamoDBExportOperator(LakeOperator):
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "table", "export_time", "start", "end", "kms_key")
     operator_extra_links = (DynamoDBExportLink(),)
     ui_color = "#c6dbef"
+    stage = Stage.EXPORT
 
     def __init__(
         self,
@@ -111,6 +119,9 @@ class DynamoDBExportOperator(LakeOperator):
         self.poll_interval = poll_interval
         self.skip_without_time = skip_without_time
         self.deferrable = deferrable
+
+    def post_execute(self, context: Context, result: Any = None) -> None:
+        """Tell nothing here: the stage lasts as long as DynamoDB's export, most of it without this task."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Claim, find or start the export, remember it, and wait until it has ended."""
@@ -169,16 +180,18 @@ class DynamoDBExportOperator(LakeOperator):
         _, now = self.hook.dynamodb.recovery(self.table)
         if now < planned.ready_at + self.settle:
             delay = planned.ready_at + self.settle - now
-            self.log.info("the window has not settled; waiting %s", delay)
+            stretch = planned.window or iso(planned.ready_at)
+            self.say(f"waiting {length_in_words(delay)} for {stretch} to settle", self.lake_name)
             return _Pause(delay, "resume", lambda: self._begin(context, 0))
         request = self._request(planned, identity)
         claim = self._claim(planned, request, identity, now)
         if self._is_verified(claim):
-            self.log.info("%s is verified already; DynamoDB is not asked", describe_claim(claim))
+            self.say("verified already; DynamoDB is not asked", words_of_claim(self.lake_name, claim))
             return self._finished(claim, self._verified_description(claim))
         claim, description = self._find_or_start(context, claim, request, identity, now)
         if description.status is ExportStatus.IN_PROGRESS:
-            return self._go_on(self._wait(description))
+            words = words_of_claim(self.lake_name, claim, description.export_arn)
+            return self._go_on(self._wait(description, words))
         return self._ended(claim, description)
 
     def _go_on(self, event: dict[str, Any]) -> Outcome:
@@ -197,7 +210,8 @@ class DynamoDBExportOperator(LakeOperator):
 
     def _turn(self, error: ExportThrottledError, turns: int) -> timedelta:
         delay = turn(turns, random.random())  # noqa: S311  # no secret
-        self.log.info("turn %s: waiting %s for AWS to have room again: %s", turns + 1, delay, error)
+        words = f"waiting {length_in_words(delay)} for AWS to have room again, turn {turns + 1}: {error}"
+        self.say(words, self.lake_name)
         return delay
 
     @cached_property
@@ -234,7 +248,10 @@ class DynamoDBExportOperator(LakeOperator):
     def _claim(self, planned: PlannedExport, request: ExportRequest, identity: TableIdentity, now: datetime) -> Claim:
         self.ledger.own(identity.table_arn, now)
         wanted = Wanted(planned.kind, request, planned.reason, beside_chain=True)
-        return self.ledger.claim([wanted], identity.table_id, now)[0]
+        claim = self.ledger.claim([wanted], identity.table_id, now)[0]
+        if claim.table_id == identity.table_id:
+            remember_key_attributes(self.ledger, identity)
+        return claim
 
     def _is_verified(self, claim: Claim) -> bool:
         return self.ledger.verified_entry(claim.export) is not None
@@ -282,11 +299,12 @@ class DynamoDBExportOperator(LakeOperator):
             self._record_failure(claim, description)
             reason = f"attempt {claim.attempt} FAILED with {description.failure_code}"
         following = self.ledger.next_attempt(claim, identity.table_id, now, reason, request)
-        self.log.info("%s; going on with %s", reason, describe_claim(following))
+        self.say(f"{reason}; going on with the next attempt", words_of_claim(self.lake_name, following))
+        tell_count(FURTHER_ATTEMPTS, 1, table=self.lake_name)
         return following, self._remembered(context, following, now)
 
     def _remembered(self, context: Context, claim: Claim, now: datetime) -> ExportDescription:
-        key = f"export_arn/{claim.export}"
+        key = f"export_arn.{claim.export}"
         description = self._exports.find_or_start(claim, now, recall(context, key))
         remember(context, key, description.export_arn)
         DynamoDBExportLink.persist(
@@ -299,9 +317,12 @@ class DynamoDBExportOperator(LakeOperator):
         )
         return description
 
-    def _wait(self, description: ExportDescription) -> dict[str, Any]:
+    def _wait(self, description: ExportDescription, words: str) -> dict[str, Any]:
         """Defer; where that is not wanted, wait here and return the event that the trigger would have fired."""
-        self.log.info("export %s runs; waiting, however long it takes", description.export_arn)
+        seconds = self.poll_interval.total_seconds()
+        how = "deferred" if self.deferrable else "in this worker"
+        first = f"it is asked every {seconds:g} s at first, every {longest_pause(seconds):g} s later"
+        self.say(f"waiting, {how}, until DynamoDB ends it, however long that takes; {first}", words)
         if self.deferrable:
             self.defer(
                 trigger=DynamoDBExportTrigger(
@@ -329,6 +350,7 @@ class DynamoDBExportOperator(LakeOperator):
         return claim
 
     def _ended(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
+        self.moved = (exported(self.lake, claim, description),)
         self._exports.require_agreement(claim, description)
         if description.status is ExportStatus.FAILED:
             self._record_failure(claim, description)
@@ -338,6 +360,8 @@ class DynamoDBExportOperator(LakeOperator):
                 after="clear this task",
                 passing="none needed while retries are left: the next try makes the next attempt",
             )
+        if description.start_time and description.end_time:
+            self.tell_stage_duration(description.end_time - description.start_time)
         return self._finished(claim, description)
 
     def _record_failure(self, claim: Claim, description: ExportDescription) -> None:
@@ -351,9 +375,12 @@ class DynamoDBExportOperator(LakeOperator):
         self.ledger.record_failed(entry)
 
     def _finished(self, claim: Claim, description: ExportDescription) -> dict[str, Any]:
-        billed = description.billed_bytes
-        self.log.info(
-            "export %s: COMPLETED, %s items, %s bytes billed", description.export_arn, description.item_count, billed
+        self.moved = (exported(self.lake, claim, description),)
+        began, ended = description.start_time, description.end_time
+        took = f" in {length_in_words(ended - began)}" if began and ended else ""
+        amount = (
+            f"{counted(description.item_count or 0, 'item')}, {size_in_words(description.billed_bytes or 0)} billed"
         )
+        self.say(f"COMPLETED{took}: {amount}", words_of_claim(self.lake_name, claim, description.export_arn))
         stretch = str(claim.window) if claim.window else iso(claim.request.export_time or claim.claimed_at)
         return {**description.to_xcom(), "export": claim.export, "attempt": claim.attempt, "covers": stretch}

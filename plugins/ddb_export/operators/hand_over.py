@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ddb_export.domain.gaps import find_gaps
+from ddb_export.domain.metrics import HOLE_MINUTES, HOLES, LAG
 from ddb_export.domain.planning import RunKind, output_of
 from ddb_export.domain.utc import iso
+from ddb_export.domain.window import minutes_of
 from ddb_export.exceptions import PlanError
+from ddb_export.metrics import tell_gauge
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, list_of, own_key, run_kind
 from ddb_export.pipeline.file_groups import group_files
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from ddb_export.domain.ledger import Chain
 
 
 class HandOverOperator(LakeOperator):
@@ -52,10 +58,22 @@ class HandOverOperator(LakeOperator):
         scheduled = run_kind(context) is RunKind.SCHEDULED
         if head:
             context["ti"].xcom_push(key=EXPORT_END_KEY if scheduled else own_key(context, EXPORT_END_KEY), value=head)
-        self.log.info("data is complete to %s", head or "nowhere yet: the base is not verified")
+        self.log.info(
+            "hand_over: data is complete to %s; %s", head or "nowhere yet: the base is not verified", self.lake_name
+        )
+        self._tell_metrics(chain)
         verified = self.ledger.verified_of(chain, planned_names(self.task_id, self.exports))
         wanted = [entry for entry in verified if output_of(entry.kind) in self.outputs]
         return [group.to_xcom() for group in group_files(wanted, self.file_groups)]
+
+    def _tell_metrics(self, chain: Chain) -> None:
+        if chain.head is None:
+            return
+        now = self.clock()
+        holes = [hole.stretch for hole in find_gaps(chain, now).holes]
+        tell_gauge(LAG, max((now - chain.head).total_seconds(), 0), table=self.lake_name)
+        tell_gauge(HOLES, len(holes), table=self.lake_name)
+        tell_gauge(HOLE_MINUTES, minutes_of(holes), table=self.lake_name)
 
 
 def planned_names(task_id: str, exports: object) -> list[str]:

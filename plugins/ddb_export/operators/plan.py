@@ -11,17 +11,21 @@ from ddb_export.domain.cost import Budget, Estimate, money, require_within_budge
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.export_filter import filter_of
 from ddb_export.domain.layout import glue_name
+from ddb_export.domain.metrics import ESTIMATED_USD, Stage
 from ddb_export.domain.planning import ChainEnd, Plan, PlanRequest, RunKind
 from ddb_export.domain.planning_rules import RAW
+from ddb_export.domain.progress import counted, length_in_words
 from ddb_export.domain.schedule import schedule_boundaries
+from ddb_export.domain.spending import RunEstimate
 from ddb_export.domain.utc import ceil_minute, floor_minute, iso
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import ClaimConflictError, PlanError
+from ddb_export.metrics import tell_gauge
 from ddb_export.operators.base import instant
 from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, HAND_OVER_TASK, data_interval, is_true, run_kind, task_beside
 from ddb_export.operators.state import forget, recall, remember
-from ddb_export.pipeline.estimate import estimate_run, explain_estimate
+from ddb_export.pipeline.estimate import estimate_run, explain_estimate, note_estimate, planned_subject
 from ddb_export.pipeline.planning import (
     Destination,
     PlannedRun,
@@ -52,7 +56,8 @@ class PlanExportsOperator(ContractedOperator):
     deferred. The plan is kept: a cleared run does the same again, from the raw exports that exist.
 
     Returns a list of windows, ``{"start", "end"}`` each, for mapping. XComs: ``base_time`` (ISO 8601, empty without a full
-    export), ``exports`` (names of the attempts), ``head`` and ``until`` (ISO 8601, absent if there is none).
+    export), ``exports`` (names of the attempts), ``head`` and ``until`` (ISO 8601, absent if there is none), ``estimate``
+    (``{"usd", "subjects"}``: what the run was estimated to cost when it was planned, and what DynamoDB was to be asked for).
 
     :param table: name or ARN of the DynamoDB table.
     :param schedule: cron expression at whose boundaries windows are cut; None for no boundaries.
@@ -74,6 +79,8 @@ class PlanExportsOperator(ContractedOperator):
     :param re_export: export each verified window between ``start`` and ``end`` again. ``"true"`` and ``"True"`` count.
     :param full_export: make one more full export, which leaves the chain as it is.
     :param new_base: close the chain and begin a new one.
+    :param widen: whether the run widens columns at its end, by request or by policy: then a type of the contract that contradicts a
+        published column is no reason to refuse the run.
     :param dry_run_only: say what would be done, claim nothing, return no windows.
     """
 
@@ -86,9 +93,11 @@ class PlanExportsOperator(ContractedOperator):
         "re_export",
         "full_export",
         "new_base",
+        "widen",
         "dry_run_only",
     )
     ui_color = "#dbe9f6"
+    stage = Stage.PLAN
 
     def __init__(
         self,
@@ -112,6 +121,7 @@ class PlanExportsOperator(ContractedOperator):
         re_export: bool | str = False,
         full_export: bool | str = False,
         new_base: bool | str = False,
+        widen: bool | str = False,
         dry_run_only: bool | str = False,
         **kwargs: Any,
     ) -> None:
@@ -135,6 +145,7 @@ class PlanExportsOperator(ContractedOperator):
         self.re_export = re_export
         self.full_export = full_export
         self.new_base = new_base
+        self.widen = widen
         self.dry_run_only = dry_run_only
 
     def execute(self, context: Context) -> list[dict[str, str]]:
@@ -146,7 +157,7 @@ class PlanExportsOperator(ContractedOperator):
             run = replay_run(self.hook.dynamodb, self.ledger, self.table, Plan.from_json(kept), made_for)
             self._require_first_run(context, run)
             try:
-                return self._hand_over(context, run)
+                return self._hand_over(context, run, kept.get("estimate"))
             except ClaimConflictError as error:
                 # The try died before it had claimed all of its plan, and another run was faster.
                 self.log.info("planning again: %s", error)
@@ -164,10 +175,18 @@ class PlanExportsOperator(ContractedOperator):
             if run.plan.wait_until:
                 self._wait(run.plan.wait_until, run.now)
             made_for = run.identity.table_id
-            document = {**run.plan.to_json(), "run_kind": str(run_kind(context)), "table_id": made_for}
+            tell_gauge(ESTIMATED_USD, estimated.total, table=self.lake_name)
+            note_estimate(self.ledger, estimated)
+            expected = RunEstimate(estimated.total, tuple(planned_subject(line.planned) for line in estimated.billed))
+            document = {
+                **run.plan.to_json(),
+                "run_kind": str(run_kind(context)),
+                "table_id": made_for,
+                "estimate": expected.to_json(),
+            }
             remember(context, PLAN_KEY, document)
             try:
-                return self._hand_over(context, run)
+                return self._hand_over(context, run, document["estimate"])
             except ClaimConflictError as error:
                 self.log.info("planning again: %s", error)
                 forget(context, PLAN_KEY)
@@ -192,14 +211,24 @@ class PlanExportsOperator(ContractedOperator):
 
     def _planned(self, context: Context) -> PlannedRun:
         if self.contract:
-            # Before anything is paid for: what is published cannot follow a contract that says something else, or has no key.
-            self.ledger.read_schema().require_agreement(self._contract_with_key())
+            self._require_agreement()
         run = plan_run(self.hook.dynamodb, self.ledger, self.table, self._request(context), self._boundaries)
         self._require_first_run(context, run)
         for line in explain_plan(run):
-            self.log.info("%s", line)
+            self.say(line, self.lake_name)
         self._compare_hand_over(context, run)
         return run
+
+    def _require_agreement(self) -> None:
+        """Refuse, before anything is paid for, a contract that what is published cannot follow, or that has no key."""
+        contract, schema = self._contract_with_key(), self.ledger.read_schema()
+        schema.require_agreement(contract, types_may_differ=is_true(self.widen))
+        for column in schema.contradicted(contract):
+            self.log.warning(
+                "contract.columns.%s: the attribute is published as column %s %s; this run publishes it so, dropped or hashed as the"
+                " contract says, and its task widen then rewrites everything with the contract's type",
+                *(column.attribute, column.name, column.glue_type),
+            )
 
     @property
     def _budget(self) -> Budget:
@@ -223,7 +252,7 @@ class PlanExportsOperator(ContractedOperator):
         """Return what the run will cost, and say so."""
         estimated = estimate_run(self.hook.dynamodb, self.ledger, self.store, run, self.prices)
         for line in explain_estimate(estimated, self._budget):
-            self.log.info("%s", line)
+            self.say(line, self.lake_name)
         return estimated
 
     def _require_first_run(self, context: Context, run: PlannedRun) -> None:
@@ -275,14 +304,22 @@ class PlanExportsOperator(ContractedOperator):
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
         delay = moment - now
-        self.log.info("windows settle at %s by AWS's clock; waiting %s, deferred", iso(moment), delay)
+        self.say(
+            f"windows settle at {iso(moment)} by AWS's clock; waiting {length_in_words(delay)}, deferred",
+            self.lake_name,
+        )
         self.defer(trigger=TimeDeltaTrigger(delay), method_name="resume", timeout=None)
 
-    def _hand_over(self, context: Context, run: PlannedRun) -> list[dict[str, str]]:
+    def _hand_over(self, context: Context, run: PlannedRun, expected: Mapping[str, Any] | None) -> list[dict[str, str]]:
+        if expected:
+            context["ti"].xcom_push(key="estimate", value=expected)
         destination = Destination(
             ExportViewType(self.export_view), self.bucket_owner, self.kms_key, filter_of(self.export_filter)
         )
         claims = claim_plan(self.ledger, run, destination)
+        if claims:
+            names = claims[0].export if len(claims) == 1 else f"{claims[0].export} … {claims[-1].export}"
+            self.say(f"hands over {counted(len(claims), 'export')}: {names}", self.lake_name)
         # After an outage there are hundreds, and every task that follows reads the ledger.
         self.ledger.summarise(self.ledger.read(self.outputs), self.outputs)
         return self._push(context, run, claims)

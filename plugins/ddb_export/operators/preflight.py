@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.config.contract import ContractConfiguration
+from ddb_export.config.retention import RetentionConfiguration
 from ddb_export.domain.layout import glue_name
 from ddb_export.exceptions import PreflightError
 from ddb_export.operators.base import LakeOperator
@@ -32,6 +33,7 @@ class PreflightOperator(LakeOperator):
     :param workgroup: Athena workgroup that checks what was published.
     :param output_location: ``s3://`` folder of Athena's results; empty for ``athena-results/`` below the table's folder.
     :param windows_at_once: windows of one run that are exported side by side.
+    :param retention: how long raw exports are kept and how they are tagged, as in YAML: the bucket's rules may be about these tags.
     """
 
     template_fields: Sequence[str] = (
@@ -59,6 +61,7 @@ class PreflightOperator(LakeOperator):
         workgroup: str = "primary",
         output_location: str = "",
         windows_at_once: int = 4,
+        retention: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,11 +77,13 @@ class PreflightOperator(LakeOperator):
         self.workgroup = workgroup
         self.output_location = output_location
         self.windows_at_once = windows_at_once
+        self.retention = dict(retention or {})
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Examine the table.
 
         :raises PreflightError: something fails; the first of it, with its remedy.
+        :raises NotReachableError: neither STS nor DynamoDB can be reached, so that nothing can be said of the table.
         """
         from ddb_export.domain.doctor import Level
         from ddb_export.pipeline.doctor import Doctor
@@ -98,7 +103,7 @@ class PreflightOperator(LakeOperator):
     def declared(self) -> Declared:
         """What is examined.
 
-        :raises ConfigurationError: the contract cannot be used.
+        :raises ConfigurationError: the contract, or the retention, cannot be used.
         """
         from ddb_export.domain.doctor import Declared
 
@@ -120,4 +125,5 @@ class PreflightOperator(LakeOperator):
             workgroup=self.workgroup,
             athena_output=self.output_location,
             windows_at_once=self.windows_at_once,
+            retention=RetentionConfiguration.declare(self.retention).retention,
         )

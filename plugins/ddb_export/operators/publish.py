@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.aws.glue_indexes import ensure_partition_index
+from ddb_export.domain.metrics import Stage
 from ddb_export.domain.overflow import overflow_words
+from ddb_export.domain.progress import counted
+from ddb_export.domain.quarantine import REMEDY, quarantined_lines
 from ddb_export.domain.redaction import difference_words
+from ddb_export.domain.search_words import words_of_entry
 from ddb_export.exceptions import DdbExportError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.contracted import ContractedOperator
-from ddb_export.pipeline.catalog import PARTITION_KEYS
+from ddb_export.operators.lineage import TellsLineage, published
+from ddb_export.pipeline.catalog import PARTITION_KEYS, glue_table
 from ddb_export.pipeline.entities import columns_of_entities
 from ddb_export.pipeline.file_groups import FileGroup
 from ddb_export.pipeline.redactions import begin_publishing, end_publishing
@@ -22,8 +26,10 @@ from ddb_export.pipeline.widening import TableWidening
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ddb_export.aws.glue import GlueColumn
 
-class PublishExportsOperator(ContractedOperator):
+
+class PublishExportsOperator(TellsLineage, ContractedOperator):
     """Registers each converted export as a partition; an export that is not whole does not keep back the others.
 
     Returns one flat object per published export: ``export, output, glue_table, partition, generation, location, files, rows,
@@ -36,6 +42,7 @@ class PublishExportsOperator(ContractedOperator):
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "file_groups", "database")
     ui_color = "#4292c6"
+    stage = Stage.PUBLISH
 
     def __init__(self, *, file_groups: Any, database: str, partition_index: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,26 +56,31 @@ class PublishExportsOperator(ContractedOperator):
         :raises ConversionError: an export is not converted whole. :raises PublishError: Glue refused.
         """
         groups = [FileGroup.from_xcom(group) for group in self.file_groups or ()]
-        TableWidening(self.work, self.hook.glue).finish_switch(lambda: datetime.now(UTC))
+        TableWidening(self.work, self.hook.glue).finish_switch(self.clock)
         if groups:
             self._tell_of_older(begin_publishing(self.work))
-        published: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = []
         kept_back: list[DdbExportError] = []
         for export, export_groups in groupby(groups, key=lambda group: group.export):
             try:
-                published += self._publish(export, list(export_groups))
+                shown += self._publish(export, list(export_groups))
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
-        if published:
+        if shown:
             end_publishing(self.work)
         if self.partition_index:
-            self._index({(done["output"], done["glue_table"]) for done in published})
+            self._index({(done["output"], done["glue_table"]) for done in shown})
         if len(kept_back) > 1:
-            self.log.error("%s exports are kept back, %s are published", len(kept_back), len(published))
+            self.log.error("%s exports are kept back, %s are published", len(kept_back), len(shown))
         if kept_back:
             raise kept_back[0]
-        return published
+        return shown
+
+    def lineage_columns(self, output: str) -> Sequence[GlueColumn]:
+        """Return the columns of the table as it stands in the catalog now."""
+        table = glue_table(self.lake, self.ledger.read_schema(), output, self.database)
+        return (*table.columns, *table.partition_keys)
 
     def _tell_of_older(self, stale: Mapping[str, str]) -> None:
         for attribute, made in stale.items():
@@ -89,12 +101,15 @@ class PublishExportsOperator(ContractedOperator):
 
     def _publish(self, export: str, groups: Sequence[FileGroup]) -> list[dict[str, Any]]:
         entry = self.verified_entry(export)
-        done = self.work.publish(entry, groups, self.hook.glue, self.database, datetime.now(UTC))
+        done = self.work.publish(entry, groups, self.hook.glue, self.database, self.clock())
         if done is None:
             return []
+        self.note_moved(published(self.lake, entry, done))
         if self.work.contract.entities:
             columns_of_entities(self.ledger, self.work.contract.entities, [done])
-        self.log.info("%s: %s rows are visible in %s at %s", export, done.rows, done.glue_table, done.partition)
+        amount = f"{counted(done.rows, 'row')} in {counted(done.files, 'file')}"
+        seen = f"{amount} can be read in {done.glue_table} at {done.partition}"
+        self.say(seen, words_of_entry(self.lake_name, entry))
         overflowed = done.overflowed or {}
         for words in overflow_words(overflowed):
             self.log.warning(
@@ -103,6 +118,8 @@ class PublishExportsOperator(ContractedOperator):
                 words,
                 self.lake_name,
             )
+        for lines in quarantined_lines([done], self.ledger.lake):
+            self.log.warning("table %s, %s. Remedy: %s", self.lake_name, lines.words, REMEDY)
         summary = {
             "export": done.export,
             "output": done.output,

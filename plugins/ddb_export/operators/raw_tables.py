@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ddb_export.domain.metrics import Stage
+from ddb_export.domain.progress import counted
+from ddb_export.domain.search_words import words_of_entry
 from ddb_export.exceptions import DdbExportError
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.hand_over import planned_names
+from ddb_export.operators.lineage import TellsLineage, published
 from ddb_export.operators.runs import list_of
-from ddb_export.pipeline.raw_tables import RawTables
+from ddb_export.pipeline.raw_tables import RawTables, raw_table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ddb_export.aws.glue import GlueColumn
 
-class RegisterRawExportsOperator(LakeOperator):
+
+class RegisterRawExportsOperator(TellsLineage, LakeOperator):
     """Registers the verified exports of a run as partitions over their own files; an export that is refused keeps back no other.
 
     It needs no permission to read data: it reads manifests, lists the data folder, and writes to Glue and the ledger.
@@ -31,6 +36,7 @@ class RegisterRawExportsOperator(LakeOperator):
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "exports", "database")
     ui_color = "#4292c6"
+    stage = Stage.REGISTER
 
     def __init__(self, *, exports: Any, database: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,13 +56,15 @@ class RegisterRawExportsOperator(LakeOperator):
         kept_back: list[DdbExportError] = []
         for entry in self.ledger.verified_of(self.ledger.read(), names):
             try:
-                done = tables.publish(entry, self.hook.glue, self.database, datetime.now(UTC))
+                done = tables.publish(entry, self.hook.glue, self.database, self.clock())
             except DdbExportError as error:
                 self.log.warning("kept back: %s", error)
                 kept_back.append(error)
                 continue
             if done:
-                self.log.info("%s: %s records are visible in %s, unread", done.export, done.rows, done.glue_table)
+                self.note_moved(published(self.lake, entry, done))
+                seen = f"{counted(done.rows, 'record')} can be read in {done.glue_table}; nothing was read here"
+                self.say(seen, words_of_entry(self.lake_name, entry))
                 registered.append({
                     "export": done.export,
                     "output": done.output,
@@ -70,3 +78,8 @@ class RegisterRawExportsOperator(LakeOperator):
         if kept_back:
             raise kept_back[0]
         return registered
+
+    def lineage_columns(self, output: str) -> Sequence[GlueColumn]:
+        """Return the columns of the table of raw files, which nobody read for it."""
+        table = raw_table(self.lake, output, self.database)
+        return (*table.columns, *table.partition_keys)

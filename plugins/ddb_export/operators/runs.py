@@ -27,6 +27,14 @@ def run_kind(context: Context) -> RunKind:
     return kinds.get(str(getattr(run_type, "value", run_type)), RunKind.MANUAL)
 
 
+def begins_again(context: Context) -> bool:
+    """Tell whether this is a later try of the task at its very start: after a retry or a clear, not after a deferral."""
+    ti = context["ti"]
+    # Airflow 3.3 says nowhere else that a task comes back from its trigger, in the same try.
+    comes_back = getattr(getattr(ti, "_ti_context_from_server", None), "next_method", None)
+    return ti.try_number > 1 and not comes_back
+
+
 def own_key(context: Context, key: str) -> str:
     """Return the XCom key that a run made by hand or by a backfill uses instead of ``key``.
 

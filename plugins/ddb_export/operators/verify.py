@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.domain.cost import size_in_words
 from ddb_export.domain.export import ExportStatus
+from ddb_export.domain.metrics import BILLED_BYTES, BYTES, ITEMS, Stage
 from ddb_export.domain.planning import RunKind
+from ddb_export.domain.progress import counted
+from ddb_export.domain.search_words import words_of_entry
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, TableMissingError, UsageError
+from ddb_export.metrics import tell_count
 from ddb_export.operators.base import LakeOperator
-from ddb_export.operators.metrics import tell_count
 from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.tasks import TableWork
@@ -38,6 +42,7 @@ class VerifyExportOperator(LakeOperator):
 
     template_fields: Sequence[str] = (*LakeOperator.template_fields, "export", "level")
     ui_color = "#9ecae1"
+    stage = Stage.VERIFY
 
     def __init__(self, *, export: Any, level: str = VerificationLevel.BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -67,21 +72,16 @@ class VerifyExportOperator(LakeOperator):
             work = TableWork(self.ledger, self.store)
             now = dynamodb.answered_at
             entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
-            tell_count(self.lake_name, "items", entry.item_count)
-            tell_count(self.lake_name, "bytes", entry.bytes_read)
-            tell_count(self.lake_name, "billed_bytes", entry.billed_bytes)
+            tell_count(ITEMS, entry.item_count, table=self.lake_name)
+            tell_count(BYTES, entry.bytes_read, table=self.lake_name)
+            tell_count(BILLED_BYTES, entry.billed_bytes, table=self.lake_name)
         end = entry.end or entry.export_time
         key = EXPORT_END_KEY if run_kind(context) is RunKind.SCHEDULED else own_key(context, EXPORT_END_KEY)
         if end:
             context["ti"].xcom_push(key=key, value=iso(end))
-        self.log.info(
-            "export %s: verified at level %s: %s files, %s items, %s bytes",
-            entry.export_arn,
-            entry.level,
-            entry.files,
-            entry.item_count,
-            entry.bytes_read,
-        )
+        size, billed = size_in_words(entry.bytes_read), size_in_words(entry.billed_bytes)
+        amount = f"{counted(entry.files, 'file')}, {counted(entry.item_count, 'item')}, {size}, {billed} billed"
+        self.say(f"verified at level {entry.level}: {amount}", words_of_entry(self.lake_name, entry))
         return {
             "export": entry.export,
             "export_arn": entry.export_arn,

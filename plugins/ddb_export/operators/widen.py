@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.domain.cost import money, prices_of, usd
+from ddb_export.domain.metrics import Stage
 from ddb_export.domain.widening import budget_error, estimate_widening
 from ddb_export.domain.wider_columns import Wish
 from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.operators.runs import is_true
+from ddb_export.pipeline.progress import StepLog
 from ddb_export.pipeline.widening import TableWidening, WideningPlan, change_words
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class WidenColumnsOperator(ContractedOperator):
 
     template_fields: Sequence[str] = (*ContractedOperator.template_fields, "widen", "dry_run_only")
     ui_color = "#4292c6"
+    stage = Stage.WIDEN
 
     def __init__(
         self,
@@ -67,13 +69,13 @@ class WidenColumnsOperator(ContractedOperator):
         asked = is_true(self.widen)
         widening = TableWidening(self.work, self.hook.glue)
         if not is_true(self.dry_run_only):
-            widening.finish_switch(_now)
+            widening.finish_switch(self.clock)
         if not asked and self.policy != AUTOMATIC:
             raise AirflowSkipException("nobody asks for wider columns: neither the param widen nor the policy widening")
         owner = self.ledger.read().owner
         if owner is None:
             raise AirflowSkipException("there is no ledger yet, so there is nothing to widen")
-        plan = widening.plan(Wish(), _now())
+        plan = widening.plan(Wish(), self.clock())
         if plan.is_empty:
             if not is_true(self.dry_run_only):
                 widening.note_what_is_shown()
@@ -84,8 +86,11 @@ class WidenColumnsOperator(ContractedOperator):
         self._require_within_budget(plan, owner.table_arn, asked=asked)
         if is_true(self.dry_run_only):
             raise AirflowSkipException("dry run, as dry_run is true in the run's conf: nothing is rewritten")
-        done = widening.run(plan, _now, lambda what, number, of: self.log.info("%s: %s of %s", what, number, of))
-        self.log.info("widening %s is done; the columns have version %s", done.number, done.to_version)
+        steps = StepLog(Stage.WIDEN, f"{self.lake_name}, widening {plan.widening.number}")
+        done = widening.run(plan, self.clock, steps)
+        if not plan.rewrites:
+            raise AirflowSkipException(f"widening {done.number} is given up, and nothing takes its place")
+        self.say(f"done; the columns have version {done.to_version}", f"{self.lake_name}, widening {done.number}")
         return {**summary, "schema_version": done.to_version}
 
     def _summary(self, plan: WideningPlan, arn: str) -> dict[str, Any]:
@@ -93,6 +98,8 @@ class WidenColumnsOperator(ContractedOperator):
         changes = change_words(plan.decision)
         for line in (*changes, *estimated.basis):
             self.log.info("%s", line)
+        for risk in plan.risks:
+            self.log.warning("%s", risk.words)
         self.log.info(
             "%s partitions are rewritten from %s raw files, %s bytes; about %s",
             estimated.partitions,
@@ -119,7 +126,3 @@ class WidenColumnsOperator(ContractedOperator):
         if error:
             self.log.warning("%s", error)
             raise AirflowSkipException("it would cost more than the budget allows; see the warning above")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.domain.freshness import Finding, Trouble, data_age, find_troubles, in_words
 from ddb_export.domain.layout import Lake
-from ddb_export.domain.notices import Notice, notice_of
+from ddb_export.domain.notices import Notice, last_window, notice_of
 from ddb_export.domain.utc import iso, parse_utc
+from ddb_export.exceptions import DdbExportError, LedgerError
 from ddb_export.pipeline.freshness import gather
 from ddb_export.pipeline.incidents import IncidentLog, IncidentMemory, LedgerMemory, Telling, Told
 from ddb_export.pipeline.ledger import Ledger
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.config.model import TableConfiguration
-    from ddb_export.exceptions import DdbExportError
+    from ddb_export.domain.window import Stretch
+
+_OF_RECOVERY = (Trouble.RECOVERY_OFF, Trouble.HORIZON)
+"""What only DynamoDB's answer tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,79 @@ class Checked:
 
     :param findings: the gravest first. :param age: how old the data is; None if it cannot be known.
     :param last_good: how far it is complete. :param telling: what came of telling.
+    :param holes: what no verified window covers although a later one is verified.
     """
 
     findings: tuple[Finding, ...]
     age: timedelta | None
     last_good: datetime | None
     telling: Telling
+    holes: tuple[Stretch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at a table found, before anybody is told.
+
+    :param findings: the gravest first. :param age: how old the data is. :param last_good: how far it is complete.
+    :param now: the moment of the look, by S3's clock, UTC. :param holes: as of :class:`Checked`.
+    :param about: the troubles that were looked for; of others it is not known whether they are over.
+    :param last_window: the newest window of the data that is complete; None if there is only the base.
+    """
+
+    findings: tuple[Finding, ...]
+    age: timedelta
+    last_good: datetime | None
+    now: datetime
+    holes: tuple[Stretch, ...]
+    about: tuple[Trouble, ...]
+    last_window: Stretch | None = None
+
+
+def look_at(watched: Watched, store: ObjectStore, dynamodb: DynamoDBGateway) -> Looked:
+    """Look at a table, and tell nobody. How late it is hangs on its ledger and S3's clock only.
+
+    That DynamoDB does not answer, because the table is gone or a permission is missing, is a finding beside the others.
+
+    :param store: the bucket.
+    :raises DdbExportError: the ledger cannot be looked at.
+    """
+    now = store.now()
+    facts = gather(Ledger(store, Lake(watched.bucket, watched.prefix, watched.name)), watched.expected_since, now)
+    about = tuple(Trouble)
+    more: tuple[Finding, ...] = ()
+    try:
+        facts = replace(facts, recovery=dynamodb.recovery(watched.table)[0])
+    except DdbExportError as error:
+        about = tuple(each for each in Trouble if each not in _OF_RECOVERY)
+        more = (_unreadable(error, facts.head),)
+    findings = (*find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon), *more)
+    newest = last_window(facts.volumes, facts.head)
+    return Looked(findings, data_age(facts, now), facts.head, now, facts.holes, about, newest)
+
+
+def tell_of(
+    watched: Watched, store: ObjectStore, looked: Looked, send: Callable[[Notice], None], *, link: str | None = None
+) -> Checked:
+    """Tell what is new, what lasts, and what is over.
+
+    :param store: the bucket. :param looked: what :func:`look_at` found.
+    :param send: gives a notice to the table's notifiers, or raises a DdbExportError. :param link: where its runs are shown.
+    :raises DdbExportError: the memory of what was told cannot be read or written.
+    """
+    memory = LedgerMemory(store, Lake(watched.bucket, watched.prefix, watched.name))
+    to_notice = partial(
+        _notice,
+        watched,
+        last_good=looked.last_good,
+        age=in_words(looked.age),
+        link=link,
+        last_window=looked.last_window,
+    )
+    telling = IncidentLog(memory).tell(
+        looked.findings, looked.now, lambda told: send(to_notice(told)), about=looked.about
+    )
+    return Checked(looked.findings, looked.age, looked.last_good, telling, looked.holes)
 
 
 def check_table(
@@ -124,16 +195,23 @@ def check_table(
 
     :param store: the bucket. :param send: gives a notice to the table's notifiers, or raises a DdbExportError.
     :param link: where its runs are shown.
-    :raises DdbExportError: the table or its ledger cannot be looked at, or the memory of what was told not be written.
+    :raises DdbExportError: the ledger cannot be looked at, or the memory of what was told not be written.
     """
-    lake = Lake(watched.bucket, watched.prefix, watched.name)
-    recovery, now = dynamodb.recovery(watched.table)
-    facts = gather(Ledger(store, lake), watched.expected_since, now, recovery)
-    findings = find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon)
-    age = data_age(facts, now)
-    to_notice = partial(_notice, watched, last_good=facts.head, age=in_words(age), link=link)
-    telling = IncidentLog(LedgerMemory(store, lake)).tell(findings, now, lambda told: send(to_notice(told)))
-    return Checked(findings, age, facts.head, telling)
+    return tell_of(watched, store, look_at(watched, store, dynamodb), send, link=link)
+
+
+def unforeseen(name: str, error: Exception) -> DdbExportError:
+    """Return what is said of a table that could not be looked at for a reason that nobody thought of.
+
+    :param name: of the table. :param error: what was raised; no more than ledgers and listings is read, so its words hold no item data.
+    """
+    if isinstance(error, DdbExportError):
+        return error
+    return LedgerError(
+        f"table {name}",
+        f"it could not be looked at ({type(error).__name__}: {error})",
+        "see the traceback in the log, and mend what it stumbled over",
+    )
 
 
 def tell_unreadable(
@@ -150,7 +228,7 @@ def tell_unreadable(
     :param error: why. :param memory: a place for what was told that can be written although the lake cannot.
     :param now: the present, UTC.
     """
-    finding = Finding(Trouble.UNREADABLE, f"{error.thing}: {error.cause}", error.remedy)
+    finding = _unreadable(error)
     to_notice = partial(_notice, watched, last_good=None, age=None, link=link)
     telling = IncidentLog(memory).tell([finding], now, lambda told: send(to_notice(told)), about=(Trouble.UNREADABLE,))
     return Checked((finding,), None, None, telling)
@@ -164,7 +242,19 @@ def tell_readable(
     return IncidentLog(memory).tell([], now, lambda told: send(to_notice(told)))
 
 
-def _notice(watched: Watched, told: Told, *, last_good: datetime | None, age: str | None, link: str | None) -> Notice:
+def _unreadable(error: DdbExportError, last_good: datetime | None = None) -> Finding:
+    return Finding(Trouble.UNREADABLE, f"{error.thing}: {error.cause}", error.remedy, last_good)
+
+
+def _notice(
+    watched: Watched,
+    told: Told,
+    *,
+    last_good: datetime | None,
+    age: str | None,
+    link: str | None,
+    last_window: Stretch | None = None,
+) -> Notice:
     return notice_of(
         told.kind,
         watched.name,
@@ -174,4 +264,5 @@ def _notice(watched: Watched, told: Told, *, last_good: datetime | None, age: st
         age=age,
         link=link,
         runbook=watched.runbook,
+        last_window=last_window,
     )

@@ -224,7 +224,7 @@ def scan_files(
         _require_verified(source, file, result.digest.md5_base64, result.lines)
         parts.append(result.statistics)
         if progress:
-            progress(1, 0)
+            progress(1, 0, file.item_count)
     return ExportStatistics.merge_all(parts)
 
 
@@ -252,7 +252,7 @@ def convert_files(
         for file in source.chosen(indexes):
             parts.append(_convert_file(source, generation, file, Output(target, root, Path(work)), progress))
             if progress:
-                progress(1, 0)
+                progress(1, 0, file.item_count)
     return parts
 
 

@@ -6,6 +6,7 @@ all; any other one a bounded number of them, however long the chain is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -15,10 +16,12 @@ from ddb_export.domain.cost import BilledWindow, Budget, Estimate, estimate, pri
 from ddb_export.domain.plan import Action, PlannedExport
 from ddb_export.domain.utc import ceil_minute, compact, floor_minute
 from ddb_export.domain.window import Stretch
+from ddb_export.exceptions import LedgerError
 
 if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
     from ddb_export.aws.object_store import ObjectStore
+    from ddb_export.domain.evidence import Claim
     from ddb_export.pipeline.ledger import Ledger
     from ddb_export.pipeline.planning import PlannedRun
 
@@ -30,6 +33,12 @@ LONGEST_HISTORY = timedelta(days=35)
 
 MOST_LOOKED_FOR = 64
 """Most claimed exports that are looked for; the others are taken for exports that still have to be paid."""
+
+
+_log = logging.getLogger(__name__)
+
+_NOTE = "estimates.json"
+_MOST_NOTED = 256
 
 
 def estimate_run(
@@ -52,6 +61,28 @@ def estimate_run(
         return estimate(run.plan, 0, (), prices)
     started = frozenset(_started(ledger, store, run))
     return estimate(run.plan, dynamodb.size(arn), _history(ledger, run), prices, started)
+
+
+def note_estimate(ledger: Ledger, estimated: Estimate) -> None:
+    """Keep what each export of a plan is estimated to be billed, so that the bill can be compared with it.
+
+    The note is disposable, and holds the newest ones only: of two runs that plan in the same moment one may be lost.
+    """
+    noted = noted_estimates(ledger)
+    planned = {planned_subject(line.planned): line.billed_bytes for line in estimated.billed}
+    if any(noted.get(subject) != size for subject, size in planned.items()):
+        kept = {subject: size for subject, size in noted.items() if subject not in planned} | planned
+        ledger.write_note(_NOTE, {"bytes": dict(list(kept.items())[-_MOST_NOTED:])})
+
+
+def noted_estimates(ledger: Ledger) -> dict[str, int]:
+    """Return what exports were estimated to be billed, in bytes, by the ``subject`` of their claims; a damaged note counts as none."""
+    try:
+        note = ledger.read_note(_NOTE) or {"bytes": {}}
+        return {subject: int(size) for subject, size in note["bytes"].items()}
+    except (LedgerError, AttributeError, KeyError, TypeError, ValueError) as error:
+        _log.warning("%s is not what ddb_export writes (%s: %s); it is begun anew", _NOTE, type(error).__name__, error)
+        return {}
 
 
 def explain_estimate(estimated: Estimate, budget: Budget) -> list[str]:
@@ -88,8 +119,16 @@ def _started(ledger: Ledger, store: ObjectStore, run: PlannedRun) -> Iterator[Pl
         claim = run.chain.newest_attempt(planned_subject(planned), run.identity.table_id)
         if claim is None or ledger.read_note(f"failed/{claim.export}.json"):
             continue
-        if next(iter(store.list_folder(f"{claim.request.s3_prefix}/AWSDynamoDB")), None):
+        if is_started(store, claim):
             yield planned
+
+
+def is_started(store: ObjectStore, claim: Claim) -> bool:
+    """Tell whether a claim's export has left anything below its private prefix.
+
+    :param store: the bucket of the lake.
+    """
+    return next(iter(store.list_folder(f"{claim.request.s3_prefix}/AWSDynamoDB")), None) is not None
 
 
 def planned_subject(planned: PlannedExport) -> str:

@@ -76,7 +76,7 @@ class Exports:
         if best := self._remembered(claim, max(now, self.dynamodb.answered_at), found):
             return best
         started = self.dynamodb.start_export(claim.request, claim.client_token)
-        log.info("export %s: %s for claim %s of %s", started.export_arn, started.status, claim.sequence, claim.subject)
+        log.info("export: started for %s; %s", describe_claim(claim), started.export_arn)
         self.require_agreement(claim, started)
         return started
 

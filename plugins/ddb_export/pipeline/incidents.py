@@ -6,6 +6,7 @@ disposable: without them an incident is told once more.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from ddb_export.domain.freshness import Finding, Trouble
 from ddb_export.domain.incidents import Incident, NoticeKind, decide, failed_to_send, was_sent
-from ddb_export.exceptions import DdbExportError
+from ddb_export.exceptions import DdbExportError, LedgerError, NotReachableError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 
 if TYPE_CHECKING:
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
     from ddb_export.domain.layout import Lake
 
 _FOLDER = "incidents/"
+_log = logging.getLogger(__name__)
+
+
+class NotAllToldError(NotReachableError):
+    """A notifier did not take a notice.
+
+    :param taken_by: those that took it with this try, as :attr:`ddb_export.domain.notices.Notice.taken_by` names them.
+    """
+
+    taken_by: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, first: DdbExportError, taken_by: Collection[str]) -> NotAllToldError:
+        """Return the error in the words of the first notifier that failed."""
+        error = cls(first.thing, first.cause, first.remedy, code=first.code)
+        error.taken_by = frozenset(taken_by)
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +59,7 @@ class Told:
 class Telling:
     """What came of telling.
 
-    :param told: the notices that were sent. :param failures: why others were not; the next check sends them.
+    :param told: the notices that were sent. :param failures: why others were not, or not to all; a later check sends them.
     """
 
     told: tuple[Told, ...]
@@ -71,6 +89,8 @@ class LedgerMemory:
     """
 
     def __init__(self, store: ObjectStore, lake: Lake) -> None:
+        self._store = store
+        self._folder = f"{lake.ledger}/{_FOLDER}"
         self._documents = LedgerDocuments(store, lake.ledger)
 
     def names(self) -> Collection[str]:
@@ -78,8 +98,12 @@ class LedgerMemory:
         return {path.removeprefix(_FOLDER).removesuffix(".json") for path in self._documents.paths(_FOLDER)}
 
     def read(self, name: str) -> tuple[Any, str | None]:
-        """As :class:`IncidentMemory` says."""
-        return self._documents.read_with_etag(f"{_FOLDER}{name}.json")
+        """As :class:`IncidentMemory` says; of what is no JSON there is only the version, so that it is written over."""
+        try:
+            return self._documents.read_with_etag(f"{_FOLDER}{name}.json")
+        except LedgerError as damaged:
+            _log.warning("%s; what it told of is told once more", damaged)
+            return None, self._store.read(f"{self._folder}{name}.json").etag
 
     def write(self, name: str, document: Mapping[str, Any], version: str | None) -> bool:
         """As :class:`IncidentMemory` says."""
@@ -99,8 +123,8 @@ class IncidentLog:
     def open_incidents(self) -> list[Incident]:
         """Return the incidents that last, by what was told."""
         known = self._memory.names()
-        found = [Incident.from_json(self._memory.read(trouble)[0]) for trouble in Trouble if trouble in known]
-        return [incident for incident in found if incident.is_open]
+        found = [_incident(trouble, self._memory.read(trouble)[0]) for trouble in Trouble if trouble in known]
+        return [incident for incident in found if incident and incident.is_open]
 
     def tell(
         self,
@@ -112,8 +136,8 @@ class IncidentLog:
         """Tell what is new, what lasts, and what is over.
 
         :param findings: troubles of the table at this moment. :param now: the present, UTC.
-        :param send: gives a notice to the notifiers; it is called at most once for each trouble, and never by two processes
-            for the same notice unless one of them died or failed over it.
+        :param send: gives a notice to the notifiers that have not taken it; it is called at most once for each trouble, and never by
+            two processes for the same notice unless one of them died or failed over it. :class:`NotAllToldError` says who took it.
         :param about: the troubles that were looked for; of others it is not known whether they are over.
         :raises DdbExportError: the memory cannot be read or written.
         """
@@ -128,7 +152,8 @@ class IncidentLog:
             try:
                 send(notice)
             except DdbExportError as error:
-                self._remember(failed_to_send(notice.incident))
+                taken_by = error.taken_by if isinstance(error, NotAllToldError) else ()
+                self._remember(failed_to_send(notice.incident, taken_by))
                 failures.append(error)
             else:
                 self._remember(was_sent(notice.incident))
@@ -138,7 +163,7 @@ class IncidentLog:
     def _next(self, trouble: Trouble, finding: Finding | None, now: datetime) -> Told | None:
         """Return the notice that this process has to send, if it won the right to."""
         document, version = self._memory.read(trouble)
-        decision = decide(Incident.from_json(document) if document else None, finding, now)
+        decision = decide(_incident(trouble, document), finding, now)
         if decision is None:
             return None
         incident = replace(decision.incident, teller=self._teller)
@@ -148,5 +173,22 @@ class IncidentLog:
     def _remember(self, incident: Incident) -> None:
         """Note whether the last notice was sent, unless another process went on with the incident meanwhile."""
         document, version = self._memory.read(incident.trouble)
-        if document is None or document["teller"] == self._teller:
+        known = _incident(incident.trouble, document)
+        if known is None or known.teller == self._teller:
             self._memory.write(incident.trouble, incident.to_json(), version)
+
+
+def _incident(trouble: Trouble, document: Any) -> Incident | None:
+    """Read a document of a memory; one that is damaged is none, because an alert that is told twice is better than none."""
+    if document is None:
+        return None
+    try:
+        return Incident.from_json(document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        _log.warning(
+            "incident %s: its document is not what ddb_export writes (%s: %s); it is told once more",
+            trouble,
+            type(error).__name__,
+            error,
+        )
+        return None

@@ -7,6 +7,7 @@
     ledger/failed/{export}.json                    what DynamoDB said of an attempt that FAILED
     ledger/verified/{export}.json                  evidence that an attempt's export is whole
     ledger/published/{output}/{export}/{generation}.json   evidence that an output can be read
+    ledger/keys/{TableId}.json                     which attributes are the table's keys
     ledger/schema/{version}.json, ledger/schema.json       the schema document's versions, and a copy of the newest
     ledger/redactions.json                         what contracts dropped and hashed in published partitions; disposable
     ledger/entities.json                           which columns the rows of each entity have; disposable
@@ -306,18 +307,21 @@ class Ledger:
             )
         return schema
 
-    def extend_schema(self, statistics: ExportStatistics, contract: Contract = NO_CONTRACT) -> SchemaDocument:
+    def extend_schema(
+        self, statistics: ExportStatistics, contract: Contract = NO_CONTRACT, *, types_may_differ: bool = False
+    ) -> SchemaDocument:
         """Add the columns that an export needs; two runs that do so at once agree.
 
         A version is written only if its number is free; who loses reads the winner's and adds to that.
 
         :param statistics: of all data files of the export.
         :param contract: what the owner fixed about the columns.
+        :param types_may_differ: as in :meth:`SchemaDocument.require_agreement`.
         :raises ConfigurationError: the contract contradicts a published column.
         """
         for _ in range(_TRIES):
             schema = self.read_schema()
-            extended = schema.extend(statistics, contract=contract)
+            extended = schema.extend(statistics, contract=contract, types_may_differ=types_may_differ)
             if extended is schema:
                 self._show_schema(schema)
                 return schema

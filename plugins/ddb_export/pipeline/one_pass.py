@@ -8,6 +8,7 @@ the files are the same, byte for byte, as if everything had been scanned first.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,12 +35,13 @@ class ScanningReader:
     """Scans data files while they are verified.
 
     :param source: the export.
+    :param keys: names of the table's key attributes, as far as they are known beforehand.
     """
 
-    def __init__(self, source: ExportSource) -> None:
+    def __init__(self, source: ExportSource, keys: Collection[str] = ()) -> None:
         self._source = source
         self._failed = False
-        self.statistics = ExportStatistics()
+        self.statistics = ExportStatistics(keys=frozenset(keys))
 
     def read(self, file: ManifestFile, stream: BinaryIO, name: str) -> DataFileDigest:
         """Read a data file to its end; after the first that does not hold, files are only digested.
@@ -73,6 +75,7 @@ class ConvertingReader(ScanningReader):
     :param work: local folder for the one file that is in the making.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
     :param contract: what is fixed about the columns; not one that says ``fail``, as columns are guessed here.
+    :param keys: as above.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class ConvertingReader(ScanningReader):
         work: Path,
         ttl_attribute: str | None = None,
         contract: Contract = NO_CONTRACT,
+        *,
+        keys: Collection[str] = (),
     ) -> None:
-        super().__init__(source)
+        super().__init__(source, keys)
         self._staging = staging
         self._work = work
         self._ttl_attribute = ttl_attribute

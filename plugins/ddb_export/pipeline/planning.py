@@ -27,6 +27,7 @@ from ddb_export.domain.utc import iso
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError, TableIdentityError
 from ddb_export.pipeline.exports import Exports
+from ddb_export.pipeline.key_attributes import remember_key_attributes
 from ddb_export.pipeline.ledger import Ledger, Wanted
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination) -> lis
     :raises ClaimConflictError: another run claimed other boundaries meanwhile; the run has to plan again.
     """
     ledger.own(run.identity.table_arn, run.now)
+    remember_key_attributes(ledger, run.identity)
 
     def claim(exports: Sequence[PlannedExport]) -> list[Claim]:
         arn = run.identity.table_arn
@@ -227,9 +229,9 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination) -> lis
 
 def explain_plan(run: PlannedRun) -> list[str]:
     """Return a plan in words, a line each, for the log and for dry runs."""
-    head = iso(run.chain.head) if run.chain.head else "none yet"
+    reach = f"data is complete to {iso(run.chain.head)}" if run.chain.head else "nothing of it is verified yet"
     lines = [
-        f"table {run.identity.table_arn}: data is complete to {head}; AWS's time is {iso(run.now)}",
+        f"table {run.identity.table_arn}: {reach}; AWS's time is {iso(run.now)}",
         *_explain_recovery(run),
     ]
     for planned in run.plan.exports:

@@ -33,7 +33,6 @@ from ddb_export.domain.retention import (
     lifecycle_rule,
     merged_rules,
 )
-from ddb_export.domain.widening import Widening
 from ddb_export.exceptions import DdbExportError, NotReachableError, PlanError, VerificationError
 from ddb_export.pipeline.ledger_documents import LedgerDocuments
 from ddb_export.pipeline.ledger_reading import claim_path
@@ -41,6 +40,7 @@ from ddb_export.pipeline.location import ExportLocation
 from ddb_export.pipeline.rebuild import is_whole
 from ddb_export.pipeline.retention_records import RetentionRecords
 from ddb_export.pipeline.source import ExportManifests, finding_error, read_manifests
+from ddb_export.pipeline.widening_records import WideningRecords
 
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
@@ -132,7 +132,7 @@ class RawRetention:
             uri = self._documents.uri()
             raise NotReachableError(uri, "there is no ledger", "check the table's bucket, prefix and name")
         published = _newest(facts.published)
-        now = self._lifecycle.now()
+        now = self._ledger.store.now()
         # What the ledger alone would let go comes first, so that the published files of all of it, and of what took its place, are looked
         # at side by side.
         asked: dict[str, VerifiedEntry] = {}
@@ -189,8 +189,7 @@ class RawRetention:
 
     def _widening(self) -> int | None:
         """Return the number of a widening that is under way."""
-        paths = list(self._documents.paths("widening/"))
-        newest = self._documents.read(paths[-1], Widening.from_json) if paths else None
+        newest = WideningRecords(self._ledger).newest()
         return newest.number if newest and newest.ended is None else None
 
     def _not_rebuildable(self, entry: VerifiedEntry, published: Mapping[tuple[str, str], PublishedEntry]) -> str | None:
@@ -251,7 +250,7 @@ class RawRetention:
 
     def _tag(self, verdict: Verdict) -> None:
         self._lifecycle.add_tags(self._data_keys(verdict.entry), verdict.tags)
-        self._records.record_tags(verdict.export, verdict.tags, self._lifecycle.now())
+        self._records.record_tags(verdict.export, verdict.tags, self._ledger.store.now())
 
     def _delete(self, facts: RetentionFacts, planned: Verdict) -> None:
         verdict = self._judged_again(facts, planned)
@@ -265,7 +264,7 @@ class RawRetention:
                 entry.bytes_read,
                 entry.level,
                 verdict.reason,
-                self._lifecycle.now(),
+                self._ledger.store.now(),
                 verdict.successors,
             )
         )
@@ -279,7 +278,7 @@ class RawRetention:
 
         :param facts: what the plan was made from. :raises PlanError: it may not go any more.
         """
-        now = self._lifecycle.now()
+        now = self._ledger.store.now()
         current = self._facts_since(facts, planned)
         published = _newest(current.published)
         verdict = judge_one(

@@ -7,18 +7,20 @@ run again, anywhere, and XComs stay small whatever the size of an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ddb_export.domain.contract import NO_CONTRACT, Contract
+from ddb_export.domain.contract import NO_CONTRACT, Contract, OnViolation
 from ddb_export.domain.export import export_id
 from ddb_export.domain.layout import LIVE, window_partition
 from ddb_export.domain.ledger import Chain, Claim, PublishedEntry, VerifiedEntry
+from ddb_export.domain.metrics import Stage
 from ddb_export.domain.overflow import overflow_reasons
 from ddb_export.domain.planning import output_of
 from ddb_export.domain.schema import SchemaDocument
+from ddb_export.domain.search_words import words_of_claim, words_of_entry
 from ddb_export.domain.statistics import ExportStatistics
 from ddb_export.domain.window import window_of
 from ddb_export.exceptions import ConversionError, VerificationError
@@ -28,13 +30,15 @@ from ddb_export.pipeline.conversion import (
     ConvertedPart,
     ExportSource,
     Generation,
-    Published,
     convert_files,
     plan_generation,
     publish_generation,
     scan_files,
 )
 from ddb_export.pipeline.file_groups import FileGroup, by_export, share_out
+from ddb_export.pipeline.key_attributes import known_key_attributes
+from ddb_export.pipeline.progress import ProgressLog, amount_of
+from ddb_export.pipeline.published_evidence import evidence_of
 from ddb_export.pipeline.raw_files import RESTORE, raw_files_of
 from ddb_export.pipeline.verification import VerificationLevel, locate_export, read_manifests, verify_export
 
@@ -84,15 +88,20 @@ class TableWork:
 
         :raises VerificationError: something does not hold; nothing is recorded.
         """
-        location = locate_export(self.store, _export_folder(claim.request.s3_prefix, description.export_arn))
-        report = verify_export(
-            self.store,
-            read_manifests(self.store, location),
-            level=level,
-            expected=claim.request,
-            table_id=claim.table_id,
-            description=description,
-        )
+        folder = f"{claim.request.s3_prefix}/AWSDynamoDB/{export_id(description.export_arn)}"
+        location = locate_export(self.store, folder)
+        manifests = read_manifests(self.store, location)
+        words = words_of_claim(self.ledger.lake.name, claim, description.export_arn)
+        with ProgressLog(Stage.VERIFY, words, amount_of(manifests.files)) as progress:
+            report = verify_export(
+                self.store,
+                manifests,
+                level=level,
+                expected=claim.request,
+                table_id=claim.table_id,
+                description=description,
+                progress=progress,
+            )
         report.require_ok()
         request = claim.request
         return self.ledger.record_verified(
@@ -124,25 +133,31 @@ class TableWork:
         """Count what decides the columns, and leave it for :meth:`merge_schema`."""
         with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
-            statistics = scan_files(source, group.indexes(source.manifests.files))
+            indexes = group.indexes(source.manifests.files)
+            with ProgressLog(Stage.SCAN, self._about(entry, group), amount_of(source.chosen(indexes))) as progress:
+                statistics = scan_files(source, indexes, progress=progress)
         self.ledger.write_note(group.statistics_path, statistics.to_json())
         return statistics
 
-    def merge_schema(self, groups: Iterable[FileGroup]) -> list[FileGroup]:
+    def merge_schema(self, groups: Iterable[FileGroup], *, types_may_differ: bool = False) -> list[FileGroup]:
         """Extend the schema document by every export whose groups are all scanned.
 
+        :param types_may_differ: whether the contract may give published columns another type, because a widening follows. Until then
+            they keep theirs, and what does not fit overflows, whatever ``on_violation`` says; what is dropped or hashed is so.
         :return: the groups of these exports, each with the schema version to convert to. An export with a group that
             is not scanned is left out.
         :raises ConfigurationError: the contract contradicts a published column.
         """
         ready: list[FileGroup] = []
+        keys = known_key_attributes(self.ledger)
         for export_groups in by_export(groups):
             notes = [self.ledger.read_note(group.statistics_path) for group in export_groups]
             if any(note is None for note in notes):
                 log.warning("export %s: not all of its files are scanned; left out", export_groups[0].export)
                 continue
             statistics = ExportStatistics.merge_all(ExportStatistics.from_json(note) for note in notes)
-            self.ledger.extend_schema(statistics, self.contract)
+            statistics = replace(statistics, keys=statistics.keys | keys)
+            self.ledger.extend_schema(statistics, self.contract, types_may_differ=types_may_differ)
             ready += export_groups
         version = self.ledger.read_schema().version
         return [replace(group, schema_version=version) for group in ready]
@@ -151,12 +166,7 @@ class TableWork:
         """Convert a group's files, and leave the list of the parts for :meth:`publish`."""
         with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
-            generation = self._generation(source, entry, group)
-            indexes = group.indexes(source.manifests.files)
-            parts = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
-        document = {"parts": [part.to_json() for part in parts]}
-        self.ledger.write_note(group.converted_path(generation), document)
-        return parts
+            return self._convert(entry, group, source, self._generation(source, entry, group))
 
     def publish(
         self, entry: VerifiedEntry, groups: Sequence[FileGroup], glue: GlueGateway, database: str, now: datetime
@@ -210,11 +220,13 @@ class TableWork:
         keep_published(self.ledger, glue, done)
         return done
 
-    def rewrite(self, entry: VerifiedEntry, schema: SchemaDocument) -> Rewritten:
+    def rewrite(self, entry: VerifiedEntry, schema: SchemaDocument, quarantined: int = 0) -> Rewritten:
         """Convert a verified export to these columns, beside what readers see; what an earlier try has converted is kept.
 
         :param schema: the columns; not every widening's is a version of the schema document.
+        :param quarantined: how many of its lines readers miss already: no more than these are never too many.
         :raises VerificationError: raw files are gone, or are not what was verified.
+        :raises ConversionError: a value does not fit and the contract says ``fail``, or more is quarantined than it allows.
         """
         with raw_files_of(entry, self.store, self.ledger.lake):
             source = self._source(entry)
@@ -226,13 +238,30 @@ class TableWork:
                 note = self.ledger.read_note(group.converted_path(generation))
                 made = [ConvertedPart.from_json(part) for part in note["parts"]] if note else None
                 if made is None or any(there.get(path) != size for part in made for path, _, size in part.files):
-                    indexes = group.indexes(source.manifests.files)
-                    made = convert_files(source, generation, self.store, self.ledger.lake.root, indexes)
-                    document = {"parts": [part.to_json() for part in made]}
-                    self.ledger.write_note(group.converted_path(generation), document)
+                    made = self._convert(entry, group, source, generation, only_if_long=True)
                 parts += made
-        self._require_counts(entry, parts)
+        self._require_counts(entry, parts, quarantined)
         return Rewritten(entry, source, generation, tuple(parts))
+
+    def _convert(
+        self,
+        entry: VerifiedEntry,
+        group: FileGroup,
+        source: ExportSource,
+        generation: Generation,
+        *,
+        only_if_long: bool = False,
+    ) -> list[ConvertedPart]:
+        """Convert a group's files, and note the parts. In the log as :class:`ProgressLog` says."""
+        indexes = group.indexes(source.manifests.files)
+        whole = amount_of(source.chosen(indexes))
+        with ProgressLog(Stage.CONVERT, self._about(entry, group), whole, only_if_long=only_if_long) as progress:
+            parts = convert_files(source, generation, self.store, self.ledger.lake.root, indexes, progress=progress)
+        self.ledger.write_note(group.converted_path(generation), {"parts": [part.to_json() for part in parts]})
+        return parts
+
+    def _about(self, entry: VerifiedEntry, group: FileGroup) -> str:
+        return f"{words_of_entry(self.ledger.lake.name, entry)}, group {group.group + 1} of {group.groups}"
 
     def _with_present_types(self, entry: VerifiedEntry, groups: Sequence[FileGroup]) -> Sequence[FileGroup]:
         """Convert again what was converted to types that a widening has changed since; other tasks need not run again."""
@@ -295,7 +324,11 @@ class TableWork:
         return self._generation_with(source, entry, self.ledger.read_schema(group.schema_version))
 
     def _generation_with(self, source: ExportSource, entry: VerifiedEntry, schema: SchemaDocument) -> Generation:
-        return plan_generation(source, schema, entry.ttl_attribute, self.contract)
+        contract = self.contract
+        if schema.contradicted(contract):
+            # It is not the value's fault that the column still has the type of before: the widening that follows judges it anew.
+            contract = replace(contract, on_violation=OnViolation.OVERFLOW)
+        return plan_generation(source, schema, entry.ttl_attribute, contract)
 
     def _converted(
         self, entry: VerifiedEntry, generation: Generation, groups: Sequence[FileGroup]
@@ -310,12 +343,10 @@ class TableWork:
             parts += [ConvertedPart.from_json(part) for part in note["parts"]]
         self._require_files(entry, generation, parts)
         self._require_counts(entry, parts)
-        quarantined = sum(part.quarantined for part in parts)
-        self.contract.require_quarantine(f"export {entry.export}", quarantined, entry.item_count)
         return parts
 
-    @staticmethod
-    def _require_counts(entry: VerifiedEntry, parts: Sequence[ConvertedPart]) -> None:
+    def _require_counts(self, entry: VerifiedEntry, parts: Sequence[ConvertedPart], allowed: int = 0) -> None:
+        """Refuse lines that are missing, and more of them in quarantine than the contract allows, or than ``allowed``."""
         counted = sum(part.rows + part.quarantined for part in parts)
         if counted != entry.item_count:
             raise ConversionError(
@@ -323,6 +354,9 @@ class TableWork:
                 f"{counted} lines were converted, but the verified export has {entry.item_count}",
                 "clear the convert tasks of this run",
             )
+        quarantined = sum(part.quarantined for part in parts)
+        if quarantined > allowed:
+            self.contract.require_quarantine(f"export {entry.export}", quarantined, entry.item_count)
 
     def _require_files(self, entry: VerifiedEntry, generation: Generation, parts: Sequence[ConvertedPart]) -> None:
         """Refuse to show files that are gone: the lists of converted parts may be older than a cleaning of the lake."""
@@ -341,41 +375,3 @@ class TableWork:
         root = self.ledger.lake.key("")
         stored = self.store.list_objects(f"{root}{generation.folder}/")
         return {each.key.removeprefix(root): each.size for each in stored}
-
-
-def evidence_of(
-    entry: VerifiedEntry,
-    generation: Generation,
-    published: Published,
-    *,
-    full_name: str,
-    location: str,
-    overflowed: Mapping[str, Mapping[str, int]],
-    now: datetime,
-) -> PublishedEntry:
-    """Return the evidence that a generation of an export can be read.
-
-    :param full_name: ``database.table`` in Glue. :param location: URI of the generation's folder.
-    """
-    return PublishedEntry(
-        output=output_of(entry.kind),
-        export=entry.export,
-        generation=generation.name,
-        location=location,
-        partition=generation.partition,
-        glue_table=full_name,
-        files=len(published.files),
-        rows=published.rows,
-        quarantined=published.quarantined,
-        output_bytes=sum(size for _, _, size in published.files),
-        schema_version=generation.schema.version,
-        schema_fingerprint=generation.schema.fingerprint,
-        published_at=now,
-        overflowed=overflowed,
-        redaction=generation.contract.redaction.to_json(),
-        entities=published.entities,
-    )
-
-
-def _export_folder(s3_prefix: str, export_arn: str) -> str:
-    return f"{s3_prefix}/AWSDynamoDB/{export_id(export_arn)}"

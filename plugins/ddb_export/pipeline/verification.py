@@ -45,8 +45,8 @@ __all__ = [
     "verify_files",
 ]
 
-Progress = Callable[[int, int], None]
-"""Called from any thread with what was done since the last call: files, and bytes read."""
+Progress = Callable[[int, int, int], None]
+"""Called from any thread with what was done since the last call: files, bytes read, rows of the files that are done."""
 
 ReadFile = Callable[[ManifestFile, BinaryIO, str], "DataFileDigest"]
 """Reads a data file to its end for a purpose of its own, and returns its digest; the last argument is its name for people."""
@@ -265,7 +265,7 @@ def _verify_bytes(
         cause = f"it has {digest.lines} lines, the manifest says {file.item_count} items"
         findings.append(Finding(uri, cause, COPY_AGAIN))
     if progress:
-        progress(1, 0)
+        progress(1, 0, file.item_count)
     agrees = None if digest.etag is None else etag_agrees(digest.etag, file)
     return VerifiedFile(file.index, digest.size, digest.lines, agrees, tuple(findings))
 
@@ -309,7 +309,7 @@ class _Watched(io.RawIOBase):
             raise InterruptedError("called off")
         chunk = self._stream.read(size)
         if self._progress:
-            self._progress(0, len(chunk))
+            self._progress(0, len(chunk), 0)
         return chunk
 
 
@@ -333,7 +333,7 @@ def _verify_by_listing(
         else:
             results.append(_compare_entry(store, file, entry))
         if progress:
-            progress(1, 0)
+            progress(1, 0, file.item_count)
     return results
 
 

@@ -94,7 +94,8 @@ def convert_export(
     *,
     ttl_attribute: str | None = None,
     contract: Contract = NO_CONTRACT,
-    phases: Phases = lambda _name, _files: lambda _files, _bytes: None,
+    keys: Sequence[str] = (),
+    phases: Phases = lambda _name, _files: lambda _files, _bytes, _rows: None,
 ) -> ConversionResult:
     """Verify an export, and if it holds, convert it; run again it ends in the same files.
 
@@ -104,6 +105,7 @@ def convert_export(
     :param store: the place that holds the export; ``location`` its folder there.
     :param ttl_attribute: name of the table's TTL attribute, if it has one.
     :param contract: what is fixed about the columns, with the key of its hashes.
+    :param keys: names of the table's key attributes, which get columns first; changes tell them, full exports do not.
     :raises ConfigurationError: the contract hashes values, and has no key.
     :raises ConversionError: a value does not fit and the contract says ``fail``, or more is quarantined than it allows.
     :raises UsageError: the export's format is ION, or the destination is no folder.
@@ -115,7 +117,7 @@ def convert_export(
     destination.require_reachable()
     if source is None:
         return ConversionResult(verify_export(store, manifests, progress=phases("verify", len(manifests.files))))
-    conversion = _Conversion(source, destination, ttl_attribute, contract, phases)
+    conversion = _Conversion(source, destination, ttl_attribute, contract, phases, tuple(keys))
     if contract.on_violation is OnViolation.FAIL:
         return conversion.in_two_passes()  # what fits is known after the scan
     if destination.local_folder is not None:
@@ -139,9 +141,11 @@ class _Conversion:
     ttl_attribute: str | None
     contract: Contract
     phases: Phases
+    keys: tuple[str, ...] = ()
 
     def in_one_pass(self, content: Path, work: Path, staging: StagedFolder | None) -> ConversionResult:
-        reader = ConvertingReader(self.source, LocalObjectStore(content), work, self.ttl_attribute, self.contract)
+        target = LocalObjectStore(content)
+        reader = ConvertingReader(self.source, target, work, self.ttl_attribute, self.contract, keys=self.keys)
         report = self._verify(reader, "convert")
         if not report.ok:
             return ConversionResult(report)
@@ -159,7 +163,7 @@ class _Conversion:
         return ConversionResult(report, generation.schema, published)
 
     def in_two_passes(self) -> ConversionResult:
-        reader = ScanningReader(self.source)
+        reader = ScanningReader(self.source, self.keys)
         report = self._verify(reader, "scan")
         if not report.ok:
             return ConversionResult(report)

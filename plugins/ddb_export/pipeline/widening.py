@@ -32,6 +32,10 @@ first, a wide value would be cast to the narrow type of the table. Readers by pa
 task that converted to the old types converts again when it publishes (:meth:`~ddb_export.pipeline.tasks.TableWork.publish` compares before and
 after it writes to Glue), and finishes step 4 first if whoever began it died.
 
+**Given up.** Before step 3 a widening can be given up, and is: where a value does not fit and the contract forbids that, where the columns
+changed under it, and where the contract does not ask for it any more. Nobody saw anything of it. One that is given up by one process while
+another makes it current is not given up: what the columns say counts.
+
 Older generations stay where they are, for queries that are running.
 """
 
@@ -50,15 +54,18 @@ from ddb_export.domain.overflow import overflow_lines
 from ddb_export.domain.redaction import stale_lines
 from ddb_export.domain.shown import shown_entries
 from ddb_export.domain.widening import Widening, stale_entries
+from ddb_export.domain.widening_risk import Risk, risks
 from ddb_export.domain.wider_columns import Decision, Wish, decide
-from ddb_export.exceptions import ClaimConflictError, LedgerError, PlanError, VerificationError
+from ddb_export.exceptions import ClaimConflictError, ConversionError, LedgerError, PlanError, VerificationError
 from ddb_export.pipeline import entities
 from ddb_export.pipeline.catalog import glue_partition, glue_table, partition_values
 from ddb_export.pipeline.conversion import publish_generation
-from ddb_export.pipeline.ledger_documents import LedgerDocuments
+from ddb_export.pipeline.key_attributes import known_key_attributes
+from ddb_export.pipeline.published_evidence import evidence_of
 from ddb_export.pipeline.recorded_statistics import RecordedStatistics, reasons_of
 from ddb_export.pipeline.redactions import end_rewriting
-from ddb_export.pipeline.tasks import Rewritten, TableWork, evidence_of
+from ddb_export.pipeline.tasks import Rewritten, TableWork
+from ddb_export.pipeline.widening_records import DONE, WideningRecords
 
 if TYPE_CHECKING:
     from ddb_export.aws.glue import GlueGateway, GluePartition, GlueTable
@@ -81,6 +88,8 @@ class WideningPlan:
     :param widening: the decision; one that is under way, or one that is not written yet.
     :param decision: what is left besides. :param entries: the exports behind the partitions that have to be rewritten.
     :param scanned: exports whose data files had to be read for the decision. :param under_way: whether it was begun before.
+    :param risks: values that columns will not hold then, as far as that is known; not said of one that was begun before.
+    :param outdated: one that was begun before, and has to be given up first; ``outdated_because`` says why.
     """
 
     widening: Widening
@@ -88,11 +97,19 @@ class WideningPlan:
     entries: tuple[VerifiedEntry, ...]
     scanned: int
     under_way: bool
+    risks: tuple[Risk, ...] = ()
+    outdated: Widening | None = None
+    outdated_because: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return self.decision.is_empty and not self.under_way
+        return not self.rewrites and self.outdated is None
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether partitions are rewritten; if not, there may still be an outdated widening to give up."""
+        return self.under_way or not self.decision.is_empty
 
 
 class TableWidening:
@@ -105,7 +122,7 @@ class TableWidening:
         self._work = work
         self._ledger = work.ledger
         self._glue = glue
-        self._documents = LedgerDocuments(work.store, work.ledger.lake.ledger)
+        self._records = WideningRecords(work.ledger)
         self._columns_of = lru_cache(maxsize=256)(self._ledger.read_schema)
 
     def under_way(self) -> Widening | None:
@@ -113,18 +130,22 @@ class TableWidening:
 
         :raises LedgerError: its document cannot be read.
         """
-        newest = self._newest()
+        newest = self._records.newest()
         return newest if newest and newest.ended is None else None
 
     def plan(self, wish: Wish, now: datetime) -> WideningPlan:
         """Say what a widening would do; nothing is written. One that is under way comes first, whatever is wished.
 
+        Unless it is not current yet, and the contract does not ask for it any more: then it is to be given up, and another takes its place.
+
         :raises UsageError: a name of the wish is unknown. :raises VerificationError: raw files that are needed are gone.
         """
         chain, shown = self._look()
-        begun = self._newest()
+        begun = self._records.newest()
         redaction = self._work.contract.redaction
-        if begun and begun.ended is None:
+        outdated = begun if begun and begun.ended is None else None
+        because = self._outdated_because(outdated) if outdated else None
+        if begun and outdated and because is None:
             of_contract = () if begun.redaction is None else tuple(stale_lines(shown, redaction))
             decision = Decision(begun.changes, begun.added, begun.refilled, stale=of_contract)
             return WideningPlan(
@@ -137,20 +158,37 @@ class TableWidening:
         unknown = [entry for entry in shown if entry.overflowed is None]
         if unknown:
             lines = overflow_lines([*shown, *reader.reconstructed(unknown, self._columns_of)], schema)
-        decision = decide(
-            schema, lines, statistics.merged, wish, contract=self._work.contract, all_known=statistics.complete
-        )
+        merged = replace(statistics.merged, keys=statistics.merged.keys | known_key_attributes(self._ledger))
+        decision = decide(schema, lines, merged, wish, contract=self._work.contract, all_known=statistics.complete)
         # Who names columns asks for these only.
         stale_by_contract = () if wish.names else tuple(stale_lines(shown, redaction))
         decision = replace(decision, stale=stale_by_contract)
         number = begun.number + 1 if begun else 1
-        widening = Widening(number, schema.version, decision.changes, decision.added, decision.refilled, now)
+        declares = {rule.attribute for rule in self._work.contract.rules if rule.declared_type is not None}
+        widening = Widening(
+            number,
+            schema.version,
+            decision.changes,
+            decision.added,
+            decision.refilled,
+            now,
+            declared=tuple(each.after.attribute for each in decision.changes if each.after.attribute in declares),
+        )
         if stale_by_contract:
             widening = replace(widening, redaction=redaction)
         stale = [] if decision.is_empty else self._stale(widening, chain, shown)
         entries = self._verified(chain, stale)
         reader.require_raw(entries)
-        return WideningPlan(widening, decision, entries, statistics.scanned, under_way=False)
+        return WideningPlan(
+            widening,
+            decision,
+            entries,
+            statistics.scanned,
+            under_way=False,
+            risks=risks(decision, statistics.merged, self._work.contract),
+            outdated=outdated,
+            outdated_because=because or "",
+        )
 
     def run(
         self, plan: WideningPlan, now: Callable[[], datetime], step: Step = lambda _what, _done, _of: None
@@ -159,20 +197,34 @@ class TableWidening:
 
         :param now: tells the time, by AWS's clock. :return: the widening, which has ended.
         :raises PlanError: the columns changed meanwhile so that the decision does not fit; it is given up, readers saw nothing of it.
+        :raises ConversionError: a value does not fit and the contract says ``fail``, or more goes to quarantine than it allows; it is given
+            up likewise, unless it is current: then it is under way until the contract allows it.
         :raises VerificationError: raw files are gone: one that was begun just now is given up, else it is under way until they are restored.
         :raises ConfigurationError: the contract hashes values, and its key is not at hand; nothing is begun.
         """
         if self._work.contract.hashed:
             _ = self._work.contract.required_key
-        widening = plan.widening if plan.under_way else self._begin(plan.widening)
+        if plan.outdated:
+            log.warning("widening %s is given up: %s", plan.outdated.number, plan.outdated_because)
+            given_up = self._records.make_room(plan.outdated)
+            if not plan.rewrites:
+                return given_up
+        widening = plan.widening if plan.under_way else self._records.begin(plan.widening)
         if not plan.under_way:
             self._require_raw_still(widening, plan.entries)
         try:
             widening = self._make_current(widening, step)
+            return self._switch(widening, now, step)
         except PlanError:
-            self._end(widening, "abandoned")
+            self._records.give_up(widening)
             raise
-        return self._switch(widening, now, step)
+        except ConversionError as error:
+            if self._records.give_up(widening).ended is None:
+                raise
+            cause = (
+                f"{error.cause.rstrip('.')}; widening {widening.number} is given up, and what it has not switched stays"
+            )
+            raise ConversionError(error.thing, cause, error.remedy) from error
 
     def _require_raw_still(self, widening: Widening, entries: Sequence[VerifiedEntry]) -> None:
         """Give a widening up that was begun while retention removed what it needs.
@@ -182,8 +234,14 @@ class TableWidening:
         try:
             RecordedStatistics(self._work).require_raw(entries)
         except VerificationError:
-            self._end(widening, "abandoned")
+            self._records.give_up(widening)
             raise
+
+    def _outdated_because(self, widening: Widening) -> str | None:
+        """Say why a widening has to be given up; None where it goes on, as it must once it is current."""
+        if self._records.is_current(widening):
+            return None
+        return widening.disagreement(self._work.contract)
 
     def finish_switch(self, now: Callable[[], datetime]) -> bool:
         """Finish a widening that is current but not switched, because whoever began it died; tell whether there was one."""
@@ -197,30 +255,6 @@ class TableWidening:
             replace(widening, to_version=self._ledger.read_schema().version), now, lambda _what, _done, _of: None
         )
         return True
-
-    def _newest(self) -> Widening | None:
-        paths = list(self._documents.paths("widening/"))
-        return self._documents.read(paths[-1], Widening.from_json) if paths else None
-
-    def _begin(self, widening: Widening) -> Widening:
-        if self._documents.put_once(_path(widening.number), widening.to_json()):
-            return widening
-        raise ClaimConflictError(
-            f"widening {widening.number} of {self._ledger.lake.name}",
-            "another one was begun meanwhile, and there is one at a time",
-            "run the same again: it goes on with that one",
-        )
-
-    def _end(self, widening: Widening, how: str) -> Widening:
-        path = _path(widening.number)
-        for _ in range(_TRIES):
-            document, etag = self._documents.read_with_etag(path)
-            ended = replace(widening, ended=how)
-            if document and document["ended"] is not None:
-                return Widening.from_json(document)
-            if self._documents.replace(path, ended.to_json(), etag):
-                return ended
-        raise LedgerError(self._documents.uri(path), f"others changed it {_TRIES} times meanwhile", "widen again")
 
     def _look(self) -> tuple[Chain, list[PublishedEntry]]:
         chain = self._ledger.read_every_object()
@@ -243,7 +277,7 @@ class TableWidening:
         for done, entry in enumerate(stale):
             step("rewrite", done, len(stale))
             columns = self._columns_of(max(entry.schema_version, widening.from_version))
-            made = self._work.rewrite(chain.verified[entry.export], widening.apply(columns))
+            made = self._work.rewrite(chain.verified[entry.export], widening.apply(columns), entry.quarantined)
             if made.generation.name != entry.generation:
                 rewritten.append((entry, made))
         step("rewrite", len(stale), len(stale))
@@ -256,6 +290,7 @@ class TableWidening:
                 return replace(widening, to_version=newest.version)
             wider = widening.apply(newest)
             self._rewrite(widening, step)
+            self._records.require_under_way(widening)
             if self._ledger.change_schema(wider):
                 return replace(widening, to_version=wider.version)
         raise ClaimConflictError(
@@ -271,7 +306,7 @@ class TableWidening:
                 self._show(widening, entry, made, now())
             if not switched:
                 self.note_what_is_shown()
-                return self._end(widening, "done")
+                return self._records.end(widening, DONE)
         raise LedgerError(
             f"widening {widening.number} of {self._ledger.lake.name}",
             f"runs published older columns {_TRIES} times meanwhile",
@@ -342,10 +377,6 @@ class TableWidening:
         if widening.to_version is None:
             raise ValueError(f"widening {widening.number} is not current")
         return widening.to_version
-
-
-def _path(number: int) -> str:
-    return f"widening/{number:06d}.json"
 
 
 def change_words(decision: Decision) -> list[str]:

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ from ddb_export.aws.errors import CREDENTIAL_CODES, aws_errors
 from ddb_export.domain.waiting import PATIENCE, pause_between_questions
 from ddb_export.exceptions import DdbExportError, ExportThrottledError, NotReachableError
 from ddb_export.triggers.pace import Pace, shared_pace
+from ddb_export.triggers.waits import counted, tell_waits
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ class Poller:
     :param open_client: makes the client; called again when its credentials no longer hold.
     :param pace: that of the account and region, kept together with its other pollers; by default one of its own.
     :param patience: seconds without any answer after which a wait gives up.
-    :param on_close: called when nobody waits any more.
+    :param on_question: called when DynamoDB is asked. :param on_close: called when nobody waits any more.
     """
 
     def __init__(
@@ -153,11 +155,13 @@ class Poller:
         *,
         pace: Pace | None = None,
         patience: float = PATIENCE.total_seconds(),
+        on_question: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_client = open_client
         self._pace = pace or Pace()
         self._patience = patience
+        self._on_question = on_question
         self._on_close = on_close
         self._watched: dict[str, _Watched] = {}
         self._later: list[tuple[float, int, _Watched]] = []
@@ -230,6 +234,7 @@ class Poller:
                     self._free.release()
                     continue
                 watched.asked_at = _now()
+                self._on_question()
                 question = asyncio.create_task(self._ask(watched))
                 self._in_flight.add(question)
                 question.add_done_callback(self._in_flight.discard)
@@ -357,7 +362,8 @@ _POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[ClientSettings
 async def export_ended(settings: ClientSettings, export_arn: str, poll_interval: float) -> str:
     """Wait, with all others of these settings, until an export has ended; see :meth:`Poller.ended`."""
     pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
-    account_and_region = ":".join(export_arn.split(":")[3:5])
+    region, account = [*export_arn.split(":"), "", "", "", "", ""][3:5]
+    account_and_region = f"{region}:{account}"
     key = (settings, account_and_region)
 
     def forget() -> None:
@@ -366,5 +372,7 @@ async def export_ended(settings: ClientSettings, export_arn: str, poll_interval:
     poller = pollers.get(key)
     if poller is None:
         pace = shared_pace(account_and_region)
-        poller = pollers[key] = Poller(settings.open_client, pace=pace, on_close=forget)
-    return await poller.ended(export_arn, poll_interval)
+        tell = partial(tell_waits, account, region)
+        poller = pollers[key] = Poller(settings.open_client, pace=pace, on_question=tell, on_close=forget)
+    with counted(account, region):
+        return await poller.ended(export_arn, poll_interval)

@@ -1,0 +1,125 @@
+"""What the pages tell people to type is what the program takes: YAML, Python, JSON, shell, ``ddb-export`` and ``make``."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import runpy
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from airflow.sdk import DAG
+
+from ddb_export import cli, load_tables
+from ddb_export.cli.arguments import build_parser
+from ddb_export.config.model import TableConfiguration
+from ddb_export.exceptions import UsageError
+from tests.documentation.pages import PAGES, ROOT, Block, blocks, inline_code
+
+KEYS = {*TableConfiguration.model_fields, "defaults", "tables"}
+REQUIRED = {
+    "bucket": "my-lake",
+    "prefix": "dynamodb",
+    "database": "lake",
+    "schedule": "@daily",
+    "start_date": "2026-01-31",
+}
+TERMINAL = ("", "sh", "text")
+COMMAND = re.compile(r"^(?:\$ )?(ddb-export(?: .*)?)$", re.MULTILINE)
+MAKE = re.compile(r"^make ((?:[a-z][a-z-]*)?)")
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def test_yaml_is_yaml_and_a_table_is_one_that_loads(block: Block, tmp_path: Path):
+    document = yaml.safe_load(block.text)
+    if not isinstance(document, dict) or not KEYS & document.keys():
+        return
+    if not {"table", "tables"} & document.keys():
+        document = {**document, "table": "orders"}
+    (tmp_path / "_defaults.yaml").write_text(json.dumps(REQUIRED))
+    (tmp_path / "orders.yaml").write_text(yaml.safe_dump(document))
+
+    assert load_tables(tmp_path)
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_is_python_and_what_it_imports_is_there(block: Block):
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = importlib.import_module(node.module)
+            missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            assert missing == []
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in blocks("python") if re.search("DAG\\(|build_dag", each.text)], ids=str
+)
+def test_a_dag_file_makes_its_dag(block: Block, tmp_path: Path):
+    for folder in re.findall(r'__file__\)\.parent / "(\w+)"', block.text):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "orders.yaml").write_text(json.dumps({**REQUIRED, "table": "orders"}))
+    file = tmp_path / "example.py"
+    file.write_text(block.text)
+
+    made = runpy.run_path(str(file))
+
+    assert [value for value in made.values() if isinstance(value, DAG)] or "with DAG(" in block.text
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=str)
+def test_json_is_json(block: Block):
+    decoder, text = json.JSONDecoder(), block.text.strip()
+    while text:
+        _, end = decoder.raw_decode(text)
+        text = text[end:].strip()
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=str)
+def test_shell_is_shell(block: Block):
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+
+
+@pytest.mark.parametrize("block", [block for block in blocks(*TERMINAL) if COMMAND.search(block.text)], ids=str)
+def test_a_command_line_is_one_that_the_program_takes(block: Block):
+    parser = build_parser(cli.COMMANDS)
+    for line in COMMAND.findall(block.text):
+        words = shlex.split(re.split(r"\s[>|]\s", line)[0], comments=True)[1:]
+        parser.parse_args(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_in_the_text_exist(page: Path):
+    commands = {command.name: command for command in cli.COMMANDS}
+    for code in inline_code(page):
+        words = code.split()
+        if len(words) > 1 and words[0] == "ddb-export" and not words[1].startswith("-"):
+            assert words[1] in commands, code
+            usage = help_of(words[1])
+            assert [word for word in words if word.startswith("--") and word.split("=")[0] not in usage] == [], code
+        target = MAKE.match(code)
+        if target and target[1]:
+            assert target[1] in targets(), code
+
+
+def help_of(command: str) -> set[str]:
+    """List the options that a command's help names."""
+    parser = build_parser([each for each in cli.COMMANDS if each.name == command])
+    (choices,) = [
+        action for action in parser._actions if action.dest == "command" or action.choices
+    ]  # the one subparser
+    return set(re.findall(r"--[a-z-]+", choices.choices[command].format_help()))  # type: ignore[index]
+
+
+def targets() -> set[str]:
+    """List what ``make`` can be asked for."""
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_a_wrong_option_would_be_seen():
+    with pytest.raises(UsageError):
+        build_parser(cli.COMMANDS).parse_args(["gaps", "orders", "--no-such-option"])
