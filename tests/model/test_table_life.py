@@ -13,7 +13,7 @@ from tests.model.world import Damage, Ending, Fate, utc
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-HISTORIES = 400
+HISTORIES = 160
 """About two minutes on one core."""
 
 
