@@ -41,10 +41,11 @@ from ddb_export.operators.hand_over import HandOverOperator
 from ddb_export.operators.plan import PlanExportsOperator
 from ddb_export.operators.publish import PublishExportsOperator
 from ddb_export.operators.raw_tables import RegisterRawExportsOperator
+from ddb_export.operators.rewriting import AUTOMATIC
 from ddb_export.operators.runs import HAND_OVER_TASK
 from ddb_export.operators.verify import VerifyExportOperator
 from ddb_export.operators.views import PlanViewsOperator
-from ddb_export.operators.widen import AUTOMATIC, WidenColumnsOperator
+from ddb_export.operators.widen import WidenColumnsOperator
 from ddb_export.pipeline.verification import VerificationLevel
 
 if TYPE_CHECKING:

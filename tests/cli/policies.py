@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ddb_export.domain.policy import PolicySubject, Variant, grants, role_policy
-from tests.pipeline.tables import BUCKET
+from ddb_export.domain.policy import Variant, grants, role_policy
+from tests.pipeline.policies import subject_of
 
 
 def policy_of(account: str, variant: Variant, *without: str) -> dict[str, Any]:
@@ -14,20 +14,6 @@ def policy_of(account: str, variant: Variant, *without: str) -> dict[str, Any]:
 
     :param without: actions that are left out of it.
     """
-    subject = PolicySubject(
-        partition="aws",
-        account=account,
-        region="us-east-1",
-        table="orders",
-        bucket=BUCKET,
-        bucket_account=account,
-        folder="tables/orders",
-        database="lake",
-        workgroup="primary",
-        results_bucket=BUCKET,
-        results_folder="",
-        typed_tables={"snapshots": "orders_snapshots", "changes": "orders_changes"},
-    )
-    granted = grants(subject, variant)
+    granted = grants(subject_of(account), variant)
     kept = [replace(each, actions=tuple(one for one in each.actions if one not in without)) for each in granted]
     return role_policy([each for each in kept if each.actions])

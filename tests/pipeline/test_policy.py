@@ -36,6 +36,7 @@ from ddb_export.pipeline.waiting import failed
 from ddb_export.pipeline.widening import TableWidening
 from local_aws.client import Lab
 from local_aws.permissions import Permissions
+from tests.pipeline.policies import subject_of
 from tests.pipeline.tables import BUCKET, LakeTable, at
 
 DENIED_WRITES = {"s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"}
@@ -221,19 +222,9 @@ def table(lab: Lab, account: str, aws: Callable[..., Any]) -> LakeTable:
 
 
 def subject(account: str) -> PolicySubject:
-    return PolicySubject(
-        partition="aws",
-        account=account,
-        region="us-east-1",
-        table="orders",
-        bucket=BUCKET,
-        bucket_account=account,
-        folder="tables/orders",
-        database="lake",
-        workgroup="primary",
-        results_bucket=BUCKET,
+    return subject_of(
+        account,
         results_folder="tables/orders/athena-results",
-        typed_tables={"snapshots": "orders_snapshots", "changes": "orders_changes"},
         raw_tables=("orders_raw_snapshots", "orders_raw_changes"),
         views=("orders_latest", "orders_history", "orders_overflow"),
         partition_index=True,

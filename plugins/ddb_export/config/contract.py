@@ -12,19 +12,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from ddb_export.config.explain import explain
+from ddb_export.config.explain import read_part
 from ddb_export.config.fields import Accepts, Switch, matching
 from ddb_export.config.problems import refuse
 from ddb_export.domain.column_types import ACCEPTED_TYPES, DeclaredTypeError, parse_declared_type
 from ddb_export.domain.contract import DEFAULT_COLUMN_LIMIT, ColumnRule, Contract, OnViolation
 from ddb_export.domain.entities import ENTITY_VIEWS, Entities
 from ddb_export.domain.schema import RESERVED_NAMES
-from ddb_export.exceptions import ConfigurationError
 
 _LIMIT_PATTERN = r"[0-9]{1,12}|(100|[0-9]{1,2})(\.[0-9]{1,9})?%"
 _MOST_COLUMNS = 2500
@@ -254,11 +252,7 @@ class ContractConfiguration(BaseModel):
 
         :raises ConfigurationError: the first thing that is wrong, in one line.
         """
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            found = explain(cls, error, lambda _: None)[0]
-            raise ConfigurationError("contract", found.cause, found.remedy) from None
+        return read_part(cls, document, "contract")
 
     @property
     def contract(self) -> Contract:

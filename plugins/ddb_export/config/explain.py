@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,8 +14,10 @@ from pydantic_core import ErrorDetails
 from ddb_export.config.fields import Accepts
 from ddb_export.config.problems import kind, nearest, show
 from ddb_export.config.synonyms import choice, keys_meant
+from ddb_export.exceptions import ConfigurationError
 
 Location = tuple[int | str, ...]
+Part = TypeVar("Part", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,19 @@ class Explanation:
     remedy: str
     meant: str | None = None
     block: Location = ()
+
+
+def read_part(model: type[Part], document: Mapping[str, Any], name: str) -> Part:
+    """Read a part of a configuration in the form of the YAML files, with their errors.
+
+    :param name: what errors call it.
+    :raises ConfigurationError: the first thing that is wrong, in one line.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        found = explain(model, error, lambda _: None)[0]
+        raise ConfigurationError(name, found.cause, found.remedy) from None
 
 
 def explain(

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ddb_export.config import fields
 from ddb_export.config.durations import format_duration
-from ddb_export.config.explain import explain
+from ddb_export.config.explain import read_part
 from ddb_export.config.problems import refuse
 from ddb_export.domain.retention import TIER_TAG, Retention
-from ddb_export.exceptions import ConfigurationError
 
 _DAY = timedelta(days=1)
 _IA_AT_LEAST = 30 * _DAY
@@ -117,11 +116,7 @@ class RetentionConfiguration(BaseModel):
 
         :raises ConfigurationError: the first thing that is wrong, in one line.
         """
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            found = explain(cls, error, lambda _: None)[0]
-            raise ConfigurationError("retention", found.cause, found.remedy) from None
+        return read_part(cls, document, "retention")
 
     @property
     def retention(self) -> Retention:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ddb_export.domain.cost import usd
+from ddb_export.domain.cost import rewriting_error
 from ddb_export.domain.evidence import PublishedEntry, subject_of
 from ddb_export.domain.layout import LIVE, generation
 from ddb_export.domain.utc import parse_compact
@@ -305,10 +305,6 @@ def budget_error(name: str, estimated: CompactionEstimate, budget: Decimal | Non
 
     :param name: of the table. :param budget: most that one run may cost, in USD; None for no limit.
     """
-    if budget is None or estimated.usd <= budget:
-        return None
-    return BudgetError(
-        f"compaction of {name}",
-        f"it would cost about {usd(estimated.usd)}, more than the budget of {usd(budget)} a run",
-        f"set budget.run of the table to {usd(estimated.usd)} or more, or compact less at a time with --from and --to",
+    return rewriting_error(
+        f"compaction of {name}", estimated.usd, budget, "compact less at a time with --from and --to"
     )

@@ -230,6 +230,21 @@ def require_within_month(estimated: Estimate, budget: Budget, spent: Decimal, th
     )
 
 
+def rewriting_error(thing: str, amount: Decimal, budget: Decimal | None, less: str) -> BudgetError | None:
+    """Return the error for rewriting partitions where that costs more than a run may; None if it does not.
+
+    :param thing: what is rewritten, and why, in words. :param amount: what it is estimated to cost, in USD.
+    :param budget: most that one run may cost, in USD; None for no limit. :param less: how to rewrite less, in words.
+    """
+    if budget is None or amount <= budget:
+        return None
+    return BudgetError(
+        thing,
+        f"it would cost about {usd(amount)}, more than the budget of {limit(budget)} a run",
+        f"set budget.run of the table to {usd(amount)} or more, or {less}",
+    )
+
+
 def usd(amount: Decimal) -> str:
     """Write an amount for people, rounded up: two decimals from 1 USD on or where they are exact, else four."""
     cents = amount.quantize(Decimal("0.01"), ROUND_CEILING)

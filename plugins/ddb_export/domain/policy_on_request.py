@@ -13,13 +13,7 @@ from ddb_export.domain.policy_documents import GLUE_SOURCE, Grant, PolicySubject
 def _lifecycle(subject: PolicySubject) -> Iterator[Grant]:
     """Yield what ``ddb-export lifecycle`` needs: it reads no data file, and can delete nothing but data files of exports."""
     outputs = sorted(subject.typed_tables)
-    yield Grant(
-        "ListLake",
-        ("s3:ListBucket",),
-        (subject.bucket_arn,),
-        "the ledger and published files are listed, and the bucket tells the time",
-        "SAR, Amazon S3: resource type bucket, for HeadBucket too",
-    )
+    yield _list_lake(subject)
     yield Grant(
         "KeepLedger",
         ("s3:GetObject", "s3:PutObject"),
@@ -71,13 +65,7 @@ def _prune(subject: PolicySubject) -> Iterator[Grant]:
     outputs = sorted(subject.typed_tables)
     if not outputs:
         return
-    yield Grant(
-        "ListLake",
-        ("s3:ListBucket",),
-        (subject.bucket_arn,),
-        "the ledger and published files are listed, and the bucket tells the time",
-        "SAR, Amazon S3: resource type bucket, for HeadBucket too",
-    )
+    yield _list_lake(subject)
     yield Grant(
         "ReadLedger",
         ("s3:GetObject",),
@@ -108,6 +96,16 @@ def _prune(subject: PolicySubject) -> Iterator[Grant]:
     )
     if key:
         yield key
+
+
+def _list_lake(subject: PolicySubject) -> Grant:
+    return Grant(
+        "ListLake",
+        ("s3:ListBucket",),
+        (subject.bucket_arn,),
+        "the ledger and published files are listed, and the bucket tells the time",
+        "SAR, Amazon S3: resource type bucket, for HeadBucket too",
+    )
 
 
 ON_REQUEST: Mapping[Variant, Callable[[PolicySubject], Iterator[Grant]]] = {

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ddb_export.domain.column_types import MOST_DECIMAL_DIGITS, decimal_digits
-from ddb_export.domain.cost import usd
+from ddb_export.domain.cost import rewriting_error
 from ddb_export.domain.overflow import OTHERS
 from ddb_export.domain.redaction import NOTHING, Redaction, made_under
 from ddb_export.domain.schema import Column, SchemaDocument, require_column_agreement
@@ -226,13 +226,7 @@ def budget_error(name: str, estimated: WideningEstimate, budget: Decimal | None)
 
     :param name: of the table. :param budget: most that one run may cost, in USD; None for no limit.
     """
-    if budget is None or estimated.usd <= budget:
-        return None
-    return BudgetError(
-        f"widening of {name}",
-        f"it would cost about {usd(estimated.usd)}, more than the budget of {usd(budget)} a run",
-        f"set budget.run of the table to {usd(estimated.usd)} or more, or widen fewer columns at a time",
-    )
+    return rewriting_error(f"widening of {name}", estimated.usd, budget, "widen fewer columns at a time")
 
 
 def stale_entries(

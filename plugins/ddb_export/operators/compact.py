@@ -12,6 +12,7 @@ from ddb_export.domain.compaction import TARGET_FILE_BYTES, CompactionEstimate, 
 from ddb_export.domain.cost import money, prices_of, usd
 from ddb_export.domain.metrics import Stage
 from ddb_export.operators.base import LakeOperator
+from ddb_export.operators.rewriting import BY_REQUEST, require_affordable, require_wanted
 from ddb_export.operators.runs import is_true
 from ddb_export.pipeline.compaction import CompactionPlan, TableCompaction
 from ddb_export.pipeline.progress import StepLog
@@ -19,9 +20,6 @@ from ddb_export.pipeline.tasks import TableWork
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-BY_REQUEST = "by_request"
-AUTOMATIC = "automatic"
 
 
 class CompactFilesOperator(LakeOperator):
@@ -74,10 +72,11 @@ class CompactFilesOperator(LakeOperator):
         owner = self.ledger.read().owner
         if owner is None:
             raise AirflowSkipException("there is no ledger yet, so there is nothing to compact")
-        if not asked and self.policy != AUTOMATIC:
-            raise AirflowSkipException(
-                "nobody asks for larger files: neither the param compact nor the policy compaction"
-            )
+        require_wanted(
+            self.policy,
+            asked=asked,
+            nobody="nobody asks for larger files: neither the param compact nor the policy compaction",
+        )
         compaction = TableCompaction(TableWork(self.ledger, self.store), self.hook.glue)
         plan = compaction.plan(self.target_file_bytes)
         for partition, reason in plan.left:
@@ -86,7 +85,8 @@ class CompactFilesOperator(LakeOperator):
             raise AirflowSkipException("no partition has so many small files that merging them is worth it")
         estimated = estimate_compaction(plan.compactions, prices_of(owner.table_arn.split(":")[3], self.prices))
         self._say(plan, estimated)
-        self._require_within_budget(estimated, asked=asked)
+        budget = None if self.budget is None else money(self.budget, "budget")
+        require_affordable(budget_error(self.lake_name, estimated, budget), self.log.warning, asked=asked)
         if is_true(self.dry_run_only):
             raise AirflowSkipException("dry run, as dry_run is true in the run's conf: nothing is rewritten")
         steps = partial(StepLog(Stage.COMPACT, self.lake_name), "merge files")
@@ -113,12 +113,3 @@ class CompactFilesOperator(LakeOperator):
             estimated.bytes_read,
             usd(estimated.usd),
         )
-
-    def _require_within_budget(self, estimated: CompactionEstimate, *, asked: bool) -> None:
-        budget = None if self.budget is None else money(self.budget, "budget")
-        error = budget_error(self.lake_name, estimated, budget)
-        if error and asked:
-            raise error
-        if error:
-            self.log.warning("%s", error)
-            raise AirflowSkipException("it would cost more than the budget allows; see the warning above")

@@ -9,18 +9,16 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.domain.cost import money, prices_of, usd
 from ddb_export.domain.metrics import Stage
-from ddb_export.domain.widening import budget_error, estimate_widening
+from ddb_export.domain.widening import WideningEstimate, budget_error, estimate_widening
 from ddb_export.domain.wider_columns import Wish
 from ddb_export.operators.contracted import ContractedOperator
+from ddb_export.operators.rewriting import BY_REQUEST, require_affordable, require_wanted
 from ddb_export.operators.runs import is_true
 from ddb_export.pipeline.progress import StepLog
 from ddb_export.pipeline.widening import TableWidening, WideningPlan, change_words
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-BY_REQUEST = "by_request"
-AUTOMATIC = "automatic"
 
 
 class WidenColumnsOperator(ContractedOperator):
@@ -70,8 +68,11 @@ class WidenColumnsOperator(ContractedOperator):
         widening = TableWidening(self.work, self.hook.glue)
         if not is_true(self.dry_run_only):
             widening.finish_switch(self.clock)
-        if not asked and self.policy != AUTOMATIC:
-            raise AirflowSkipException("nobody asks for wider columns: neither the param widen nor the policy widening")
+        require_wanted(
+            self.policy,
+            asked=asked,
+            nobody="nobody asks for wider columns: neither the param widen nor the policy widening",
+        )
         owner = self.ledger.read().owner
         if owner is None:
             raise AirflowSkipException("there is no ledger yet, so there is nothing to widen")
@@ -82,8 +83,11 @@ class WidenColumnsOperator(ContractedOperator):
             raise AirflowSkipException(
                 "no column is too narrow for what it should hold, and every partition is as the contract says"
             )
-        summary = self._summary(plan, owner.table_arn)
-        self._require_within_budget(plan, owner.table_arn, asked=asked)
+        estimated = estimate_widening(plan.entries, prices_of(owner.table_arn.split(":")[3], self.prices))
+        summary = self._summary(plan, estimated)
+        if not plan.under_way:
+            budget = None if self.budget is None else money(self.budget, "budget")
+            require_affordable(budget_error(self.lake_name, estimated, budget), self.log.warning, asked=asked)
         if is_true(self.dry_run_only):
             raise AirflowSkipException("dry run, as dry_run is true in the run's conf: nothing is rewritten")
         steps = StepLog(Stage.WIDEN, f"{self.lake_name}, widening {plan.widening.number}")
@@ -93,8 +97,7 @@ class WidenColumnsOperator(ContractedOperator):
         self.say(f"done; the columns have version {done.to_version}", f"{self.lake_name}, widening {done.number}")
         return {**summary, "schema_version": done.to_version}
 
-    def _summary(self, plan: WideningPlan, arn: str) -> dict[str, Any]:
-        estimated = estimate_widening(plan.entries, prices_of(arn.split(":")[3], self.prices))
+    def _summary(self, plan: WideningPlan, estimated: WideningEstimate) -> dict[str, Any]:
         changes = change_words(plan.decision)
         for line in (*changes, *estimated.basis):
             self.log.info("%s", line)
@@ -115,14 +118,3 @@ class WidenColumnsOperator(ContractedOperator):
             "bytes": estimated.bytes_read,
             "usd": f"{estimated.usd:f}",
         }
-
-    def _require_within_budget(self, plan: WideningPlan, arn: str, *, asked: bool) -> None:
-        if plan.under_way or self.budget is None:
-            return
-        estimated = estimate_widening(plan.entries, prices_of(arn.split(":")[3], self.prices))
-        error = budget_error(self.lake_name, estimated, money(self.budget, "budget"))
-        if error and asked:
-            raise error
-        if error:
-            self.log.warning("%s", error)
-            raise AirflowSkipException("it would cost more than the budget allows; see the warning above")
