@@ -131,6 +131,7 @@ def declare(**keys: object) -> TableConfiguration:
             {"horizon": "12h", "runbook": "https://wiki/x"},
             AlertConfiguration(horizon=DAY / 2, runbook="https://wiki/x"),
         ),
+        ("alerts", {"mute": ["nothing-changed"]}, AlertConfiguration(mute=("nothing-changed",))),
         ("compaction", {"policy": "automatic"}, CompactionConfiguration(policy="automatic")),
         ("compaction", {"target_file_bytes": "1GiB"}, CompactionConfiguration(target_file_bytes=1 << 30)),
         ("compaction", {"target_file_bytes": "64 MB"}, CompactionConfiguration(target_file_bytes=64_000_000)),
@@ -330,6 +331,18 @@ def test_what_a_key_takes(key: str, given_value: object, becomes: object) -> Non
             "write more than 1d, and time enough for a run, or run more often",
         ),
         ("sla", "soon", "sla 'soon' is not a duration", SLA),
+        (
+            "alerts",
+            {"mute": ["late"]},
+            "alerts.mute[0] 'late' is not accepted",
+            "write nothing-changed, unusually-many or billed-more",
+        ),
+        (
+            "alerts",
+            {"mute": ["nothing_changed"]},
+            "alerts.mute[0] 'nothing_changed' is not accepted",
+            "write nothing-changed",
+        ),
         ("alerts", {"notifier": []}, "unknown key 'alerts.notifier'", "write 'notifiers'"),
         (
             "alerts",

@@ -107,6 +107,13 @@ def test_unusual_windows():
     assert troubles(windows(5, 5, 5, 5, 5, 500)) == [Trouble.UNUSUALLY_MANY]
 
 
+def test_what_is_usual_for_a_table_can_be_muted_but_not_that_data_is_late():
+    silent = replace(windows(5, 5, 5, 5, 5, 0), head=START)
+    found = find_troubles(silent, START + DAY, sla=HOUR, muted=[Trouble.NOTHING_CHANGED])
+    assert [each.trouble for each in found] == [Trouble.LATE]
+    assert Trouble.NOTHING_CHANGED in [each.trouble for each in find_troubles(silent, START + DAY, sla=HOUR)]
+
+
 def test_silence_lasts_until_a_window_holds_items():
     assert troubles(windows(5, 5, 5, 5, 5, 5, 0, 0)) == [Trouble.NOTHING_CHANGED]
     (found,) = find_troubles(windows(5, 5, 5, 5, 5, *[0] * 9), START + HOUR, sla=None)

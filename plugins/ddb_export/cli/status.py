@@ -202,6 +202,8 @@ def _looked_at(table: NamedTable, arguments: argparse.Namespace) -> dict[str, An
     facts = facts_of(ledger, chain, configured.start_date if configured else now, now, recovery, note_it=False)
     sla = configured.sla if configured else None
     horizon = configured.alerts.horizon if configured else HORIZON_WARNING
+    muted = configured.alerts.mute if configured else ()
+    troubles = find_troubles(facts, now, sla=sla, horizon=horizon, muted=muted)
     last = last_verified(ledger, chain)
     return {
         "table": table.lake.name,
@@ -212,7 +214,7 @@ def _looked_at(table: NamedTable, arguments: argparse.Namespace) -> dict[str, An
         "last_run": _run(last) if last else None,
         "holes": [hole.to_json() for hole in find_gaps(chain, now).holes],
         "month_usd": _month(table, ledger, chain, now),
-        "troubles": [each.to_json() for each in (*unasked, *find_troubles(facts, now, sla=sla, horizon=horizon))],
+        "troubles": [each.to_json() for each in (*unasked, *troubles)],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -23,6 +23,9 @@ KNOWN_NOTIFIERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Short names of notifiers of Airflow's own providers."""
+
+Mutable = Literal["nothing-changed", "unusually-many", "billed-more"]
+"""Troubles that may be usual for a table. Of late or lost data everybody hears."""
 
 
 def _path(value: str) -> str:
@@ -62,4 +65,9 @@ class AlertConfiguration(BaseModel):
         HORIZON_WARNING,
         description="How long before point-in-time recovery passes what is not exported it is said.",
     )
+    mute: Annotated[
+        tuple[Annotated[Mutable, fields.Accepts("nothing-changed, unusually-many or billed-more")], ...],
+        fields.AS_TUPLE,
+        fields.Accepts("a list of nothing-changed, unusually-many, billed-more"),
+    ] = Field((), description="What is usual for the table, and so not told.")
     runbook: fields.Text = Field(RUNBOOK, description="Page that the notices point to, with an anchor per trouble.")

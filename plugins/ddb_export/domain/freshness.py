@@ -6,7 +6,7 @@ before, and when it is said again, is the matter of :mod:`ddb_export.domain.inci
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -187,13 +187,19 @@ def data_age(facts: TableFacts, now: datetime) -> timedelta:
 
 
 def find_troubles(
-    facts: TableFacts, now: datetime, *, sla: timedelta | None, horizon: timedelta = HORIZON_WARNING
+    facts: TableFacts,
+    now: datetime,
+    *,
+    sla: timedelta | None,
+    horizon: timedelta = HORIZON_WARNING,
+    muted: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Return what a person should hear of about a table, the gravest first.
 
     :param facts: what is known of it. :param now: the present, UTC.
     :param sla: how old the data may become; None if nothing was promised.
     :param horizon: how long before point-in-time recovery passes what is missing it is said.
+    :param muted: troubles that are usual for the table.
     """
     rules = (
         _recovery_off(facts),
@@ -204,7 +210,7 @@ def find_troubles(
         _billed(facts, now),
         _quarantined(facts),
     )
-    return tuple(found for found in rules if found)
+    return tuple(found for found in rules if found and found.trouble not in muted)
 
 
 def remembered(volumes: Sequence[WindowVolume], most: int) -> tuple[WindowVolume, ...]:

@@ -36,7 +36,7 @@ class Watched:
     :param aws_conn_id: Airflow connection. :param region: of the table. :param role_arn: role that is assumed over the connection.
     :param expected_since: since when there should be data, UTC.
     :param sla: how old it may become; None for no promise. :param horizon: see ``find_troubles``.
-    :param runbook: page with an anchor per trouble. :param notifiers: who is told.
+    :param runbook: page with an anchor per trouble. :param notifiers: who is told. :param mute: of which troubles nobody is.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Watched:
     horizon: timedelta
     runbook: str
     notifiers: tuple[Mapping[str, Any], ...]
+    mute: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: TableConfiguration) -> Watched:
@@ -74,6 +75,7 @@ class Watched:
             notifiers=tuple(
                 {"notifier": each.notifier, "arguments": each.arguments} for each in table.alerts.notifiers
             ),
+            mute=table.alerts.mute,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -85,6 +87,7 @@ class Watched:
             "sla": self.sla.total_seconds() if self.sla is not None else None,
             "horizon": self.horizon.total_seconds(),
             "notifiers": [dict(each) for each in self.notifiers],
+            "mute": list(self.mute),
         }
 
     @classmethod
@@ -98,6 +101,7 @@ class Watched:
                 "sla": timedelta(seconds=sla) if sla is not None else None,
                 "horizon": timedelta(seconds=document["horizon"]),
                 "notifiers": tuple(document["notifiers"]),
+                "mute": tuple(document.get("mute", ())),
             }
         )
 
@@ -154,7 +158,7 @@ def look_at(watched: Watched, store: ObjectStore, dynamodb: DynamoDBGateway) -> 
     except DdbExportError as error:
         about = tuple(each for each in Trouble if each not in _OF_RECOVERY)
         more = (_unreadable(error, facts.head),)
-    findings = (*find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon), *more)
+    findings = (*find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon, muted=watched.mute), *more)
     newest = last_window(facts.volumes, facts.head)
     return Looked(findings, data_age(facts, now), facts.head, now, facts.holes, about, newest)
 
