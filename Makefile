@@ -15,6 +15,9 @@ ARGS ?=
 # are small beside Airflow. .venv-test holds the built wheel instead, so that packaging errors show as failing tests.
 VENV ?= .venv
 TEST_VENV ?= .venv-test
+# The tools that check packages, secrets and workflows: apart, because one of their libraries (rfc3987-syntax) makes each start of
+# Airflow more than a second longer where it is installed.
+CHECKS_VENV ?= .venv-checks
 
 MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "old")' 2>/dev/null)
 LIBRARIES := pyproject.toml scripts/environment.py $(wildcard constraints/*.txt)
@@ -24,7 +27,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo aws bench soak test-scheduler readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs test-versions clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs test-versions clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -60,14 +63,23 @@ format: venv ## Format the sources and correct what ruff can.
 demo: venv ## Run real flights through DynamoDB, Airflow and Athena on this machine.
 	@$(VENV)/bin/python -m demo $(ARGS)
 
+ui: venv ## Leave Airflow and the local AWS up, with days of flights to click through, until Ctrl-C (ARGS="--days 3 --port 8081").
+	@exec $(VENV)/bin/python -m demo.ui $(ARGS)
+
 aws: python ## Start the local AWS (ARGS="--port 4566").
 	@exec $(PYTHON) -m local_aws $(ARGS)
 
-bench: venv ## Measure conversion, planning and waiting (ARGS=planning for one).
+bench: venv ## Measure conversion, memory, parsing, planning and waiting; one table at the end (ARGS=planning for one, --quick for small sizes).
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 test-scheduler: venv ## Test backfills, clearing and deaths on a real Airflow with PostgreSQL (10 to 20 minutes).
 	@$(VENV)/bin/python -m tests.scheduler $(ARGS)
+
+test-upgrade: venv ## Upgrade the wheel of the commit before under a real Airflow with deferred tasks (10 minutes; ARGS="--from REV").
+	@$(VENV)/bin/python -m tests.upgrade $(ARGS)
+
+celery-check: venv ## Run docker-compose.yaml's services by hand, on two Celery workers (10 minutes; ARGS=scale: 50 tables).
+	@$(VENV)/bin/python -m tests.celery $(ARGS)
 
 readers: venv ## Read a lake with DuckDB, pyarrow, PySpark and a real Trino (5 minutes; needs Java and Maven).
 	@$(VENV)/bin/python -m tests.readers $(ARGS)
@@ -87,24 +99,24 @@ wheel: $(TEST_VENV)/.wheel-$(MINOR) ## Build the wheel into build/dist.
 guards: venv ## Disable one guard at a time; each must make a test go red (ARGS="token" for some).
 	@$(VENV)/bin/python scripts/guards.py --workers $(WORKERS) $(ARGS)
 
-packages: $(VENV)/.checks-$(MINOR) ## Build wheel and sdist into build/packages, twice alike, and check them.
-	@$(VENV)/bin/python scripts/packages.py $(ARGS)
+packages: $(CHECKS_VENV)/.checks-$(MINOR) ## Build wheel and sdist into build/packages, twice alike, and check them.
+	@$(CHECKS_VENV)/bin/python scripts/packages.py $(ARGS)
 
 sbom: packages ## Write the CycloneDX SBOM of the locked environment into build/packages.
-	@PYTHONPATH=. $(VENV)/bin/python scripts/sbom.py $(ARGS)
+	@PYTHONPATH=. $(CHECKS_VENV)/bin/python scripts/sbom.py $(ARGS)
 
-audit: $(VENV)/.checks-$(MINOR) ## Ask PyPI for known vulnerabilities of what constraints/ pins.
-	@$(VENV)/bin/python scripts/audit.py $(ARGS)
+audit: $(CHECKS_VENV)/.checks-$(MINOR) ## Ask PyPI for known vulnerabilities of what constraints/ pins.
+	@$(CHECKS_VENV)/bin/python scripts/audit.py $(ARGS)
 
-secrets: $(VENV)/.checks-$(MINOR) ## Look for keys and passwords in what git would commit.
-	@$(VENV)/bin/python scripts/secret_scan.py $(ARGS)
+secrets: $(CHECKS_VENV)/.checks-$(MINOR) ## Look for keys and passwords in what git would commit.
+	@$(CHECKS_VENV)/bin/python scripts/secret_scan.py $(ARGS)
 
-workflows: $(VENV)/.checks-$(MINOR) ## Check .github/ by its schemas and for what is dangerous.
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
-	@$(VENV)/bin/zizmor --offline --quiet --persona pedantic .github
+workflows: $(CHECKS_VENV)/.checks-$(MINOR) ## Check .github/ by its schemas and for what is dangerous.
+	@$(CHECKS_VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(CHECKS_VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(CHECKS_VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@$(CHECKS_VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(CHECKS_VENV)/bin/zizmor --offline --quiet --persona pedantic .github
 	@echo "workflows: ok"
 
 docs: $(VENV)/.docs-$(MINOR) ## Build the pages into build/docs; a warning is an error.
@@ -140,8 +152,12 @@ $(VENV)/.ready-$(MINOR): $(LIBRARIES) | python
 	@$(ENVIRONMENT) $(VENV) --libraries --provider editable
 	@touch $@
 
-$(VENV)/.docs-$(MINOR) $(VENV)/.checks-$(MINOR): $(VENV)/.ready-$(MINOR)
-	@$(ENVIRONMENT) $(VENV) --extra $(patsubst .%-$(MINOR),%,$(notdir $@))
+$(VENV)/.docs-$(MINOR): $(VENV)/.ready-$(MINOR)
+	@$(ENVIRONMENT) $(VENV) --extra docs
+	@touch $@
+
+$(CHECKS_VENV)/.checks-$(MINOR): $(LIBRARIES) | python
+	@$(ENVIRONMENT) $(CHECKS_VENV) --extra checks
 	@touch $@
 
 $(TEST_VENV)/.ready-$(MINOR): $(LIBRARIES) | python

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.data_sets import DATA_SETS, write_data_file
 from benchmarks.export_folder import put_into_export
 from benchmarks.faults import faults
+from benchmarks.figures import Figure
 
 CONTENDERS = {
     "ddb-export convert": ["benchmarks.convert_export"],
@@ -80,8 +81,8 @@ def run(module: list[str], source: Path, destinations: Sequence[Path]) -> tuple[
     return time.perf_counter() - started, max(peaks)
 
 
-def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
-    """Print the rows of one data set."""
+def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> list[Figure]:
+    """Print the rows of one data set, and return what is told of it beside the other benchmarks."""
     data, export = folder / f"{name}.json.gz", folder / name
     items = write_data_file(name, data, mebibytes)
     with gzip.open(data) as lines:
@@ -117,6 +118,23 @@ def measure(name: str, mebibytes: int, rounds: int, folder: Path) -> None:
             f"  {OURS}, two exports on two cores: {both:.2f} s, {2 * megabytes / both:.1f} MB/s, "
             f"{2 * one / both:.2f} times one core"
         )
+    return _figures(f"{name}, {megabytes:.0f} MB", megabytes, results, wrong[PEER])
+
+
+def _figures(
+    case: str, megabytes: float, results: Mapping[str, Sequence[tuple[float, float]]], wrong: Sequence[str]
+) -> list[Figure]:
+    def speed(contender: str) -> float:
+        return megabytes / statistics.median(seconds for seconds, _ in results[contender])
+
+    def peak(contender: str) -> float:
+        return max(each for _, each in results[contender])
+
+    note = f"{PEER}; kinds of fault in its file, named above: {len(wrong)}"
+    return [
+        Figure("conversion", case, "MB/s, one core", speed(OURS), speed(PEER), more_is_better=True, note=note),
+        Figure("conversion", case, "peak MiB", peak(OURS), peak(PEER), note=PEER),
+    ]
 
 
 def _is_ours(module: Sequence[str]) -> bool:
@@ -128,7 +146,7 @@ boto3 peer: boto3's TypeDeserializer as people write it (benchmarks/peer_boto3.p
 what shows in no file: the peers verify nothing, a line that is no record ends them, and they hold all rows in memory."""
 
 
-def main(arguments: Sequence[str] = ()) -> None:
+def main(arguments: Sequence[str] = ()) -> list[Figure]:
     """Measure all data sets, then say what the peer gets wrong.
 
     :param arguments: ``--mebibytes`` of each data set, ``--rounds`` of each contender.
@@ -137,10 +155,12 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--mebibytes", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
         for name in DATA_SETS:
-            measure(name, options.mebibytes, options.rounds, Path(folder))
+            figures += measure(name, options.mebibytes, options.rounds, Path(folder))
     print(MORE)
+    return figures
 
 
 if __name__ == "__main__":

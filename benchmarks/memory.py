@@ -15,28 +15,33 @@ from pathlib import Path
 
 from benchmarks.conversion import finish, start
 from benchmarks.data_sets import MORE_DATA_SETS, repeat_data_file
+from benchmarks.figures import Figure
 
 PART_MEBIBYTES = 64
 SPARSE_SHARE = 8
 """Attributes by the thousands are read item by item, so a smaller file has to do: an eighth."""
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """Convert each data set once and print the peak of the whole process.
+def main(arguments: Sequence[str] = ()) -> list[Figure]:
+    """Convert each data set once, print the peak of the whole process, and return it.
 
     :param arguments: ``--mebibytes`` of uncompressed JSON.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mebibytes", type=int, default=2048)
     options = parser.parse_args(arguments)
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
         for name in MORE_DATA_SETS:
             source, destination = Path(folder) / f"{name}.json.gz", Path(folder) / "out.parquet"
             mebibytes = options.mebibytes // (SPARSE_SHARE if name == "sparse" else 1)
-            size = repeat_data_file(name, source, mebibytes, PART_MEBIBYTES)
+            size = repeat_data_file(name, source, mebibytes, min(PART_MEBIBYTES, mebibytes))
             began = time.perf_counter()
             peak = finish(start(["benchmarks.convert_file"], source, destination, None))
-            print(f"{name}: {size / 1e6:.0f} MB in one file, {time.perf_counter() - began:.0f} s, peak {peak:.0f} MiB")
+            case = f"{name}, {size / 1e6:.0f} MB in one file"
+            print(f"{case}, {time.perf_counter() - began:.0f} s, peak {peak:.0f} MiB")
+            figures.append(Figure("memory", case, "peak MiB", peak, note="the whole process, one file at once"))
+    return figures
 
 
 if __name__ == "__main__":

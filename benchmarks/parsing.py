@@ -7,13 +7,17 @@ is loaded, so that whatever else a side imports is counted. Every attempt to ope
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.figures import Figure
 
 TABLES = 500
 ROUNDS = 3
@@ -237,13 +241,24 @@ def compare(tables: int, rounds: int) -> dict[str, Any]:
     return {**least, "ratio": least["yaml"]["cpu_seconds"] / least["by_hand"]["cpu_seconds"]}
 
 
-def main() -> None:
-    """Print both sides."""
-    found = compare(TABLES, ROUNDS)
-    print(f"parsing and serialising {TABLES} tables, CPU seconds (least of {ROUNDS} runs, in turns)")
+def main(arguments: Sequence[str] = ()) -> list[Figure]:
+    """Print both sides, and return them.
+
+    :param arguments: ``--tables``, ``--rounds``.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=int, default=TABLES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args(arguments)
+    found = compare(options.tables, options.rounds)
+    case = f"{options.tables} tables"
+    print(f"parsing and serialising {case}, CPU seconds (least of {options.rounds} runs, in turns)")
     print(f"{'':<24}{'DAGs':>6}{'tasks':>8}{'CPU':>10}{'connections':>13}")
     for side, label in (("yaml", "tables in YAML"), ("by_hand", "DAGs written by hand")):
         run = found[side]
         print(f"{label:<24}{run['dags']:>6}{len(run['tasks']):>8}{run['cpu_seconds']:>9.2f}s{run['connections']:>13}")
     verdict = "kept" if found["ratio"] <= MOST and not found["yaml"]["connections"] else "BROKEN"
     print(f"YAML takes {found['ratio']:.2f} times the CPU; at most {MOST:.1f} and no connection: {verdict}\n")
+    ours, peer = found["yaml"], found["by_hand"]
+    note = f"the same {len(ours['tasks'])} tasks in DAGs written by hand; connections opened: {ours['connections']}"
+    return [Figure("parsing", case, "CPU s", ours["cpu_seconds"], peer["cpu_seconds"], note=note)]

@@ -6,17 +6,19 @@ every 1,000 keys). DynamoDB is not asked: its part is two calls whatever the len
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmarks.figures import Figure
 from ddb_export.aws.object_store import ObjectMissingError, PreconditionFailedError
 from ddb_export.aws.stored import Stored, StoredContent
 from ddb_export.domain.evidence import Claim, ClaimKind, PublishedEntry, VerifiedEntry
@@ -165,11 +167,17 @@ def plan_next(ledger: Ledger, head: datetime) -> Any:
     return run
 
 
-def main(sizes: tuple[int, ...] = SIZES) -> None:
-    """Print the table."""
+def main(arguments: Sequence[str] = ()) -> list[Figure]:
+    """Print the table, and return its figures with a summary, as all runs but the first have it.
+
+    :param arguments: ``--windows``, each a length of the chain.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, nargs="+", default=SIZES)
+    figures = []
     print("\nPlanning the next window (15-minute windows; requests as S3 counts them)")
     print(f"{'windows behind':>15} {'summary':>9} {'GET':>8} {'LIST':>6} {'PUT':>5} {'kB read':>9} {'seconds':>9}")
-    for size in sizes:
+    for size in parser.parse_args(arguments).windows:
         store = CountingStore()
         ledger = Ledger(cast("ObjectStore", store), Lake("bench", "lake", "orders"))
         head = write_chain(ledger, size)
@@ -181,6 +189,11 @@ def main(sizes: tuple[int, ...] = SIZES) -> None:
                 f"{size:>15,} {summary:>9} {requests['GET']:>8,} {requests['LIST']:>6,} {requests['PUT']:>5,}"
                 f" {read / 1000:>9,.1f} {seconds:>9.3f}"
             )
+        note = f"{requests['GET']} GET, {requests['LIST']} LIST, {requests['PUT']} PUT, {read / 1000:,.0f} kB read"
+        case = f"{size:,} windows behind"
+        figures.append(Figure("planning", case, "requests", requests.total(), note=note))
+        figures.append(Figure("planning", case, "ms", seconds * 1000, note="over a bucket in memory"))
+    return figures
 
 
 if __name__ == "__main__":

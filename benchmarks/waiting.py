@@ -23,6 +23,7 @@ from typing import Any
 
 import boto3
 
+from benchmarks.figures import Figure
 from local_aws.client import Lab
 
 ACCOUNTS = [f"1111222233{number:02}" for number in range(4)]
@@ -111,8 +112,8 @@ def calls_per_second(lab: Lab, account: str, began: float, ended: float) -> tupl
     return sum(within.values()) / (ended - began), max(within.values(), default=0)
 
 
-def measure(contender: str, lab: Lab, waits: int, window: float) -> None:
-    """Print the figures of one contender."""
+def measure(contender: str, lab: Lab, waits: int, window: float) -> dict[str, float]:
+    """Print the figures of one contender, and return them by their units."""
     held = [start_exports(lab, account, waits // len(ACCOUNTS)) for account in ACCOUNTS]
     with child(contender, lab, window) as process:
         assert process.stdin is not None
@@ -125,9 +126,10 @@ def measure(contender: str, lab: Lab, waits: int, window: float) -> None:
     ended = {each["export_arn"]: datetime.fromisoformat(each["end_time"]).timestamp() for each in exported}
     delays = [noticed - ended[arn] for arn, noticed in ends["ends"].items()]
     calls = [calls_per_second(lab, account, held_for["from"], held_for["to"]) for account in ACCOUNTS]
+    cpu, mean_calls = held_for["cpu"] * 100, max(mean for mean, _ in calls)
     print(
         f"{CONTENDERS[contender]:20} {waits} waits  {held_for['mebibytes']:6.0f} MiB added  "
-        f"{held_for['cpu'] * 100:5.1f} % of a core  {max(mean for mean, _ in calls):5.2f} calls/s per pair "
+        f"{cpu:5.1f} % of a core  {mean_calls:5.2f} calls/s per pair "
         f"(at most {max(most for _, most in calls)} in a second)  ends noticed after {statistics.median(delays):.0f} s "
         f"(median), {max(delays):.0f} s (last)  event loop blocked for {ends['block']:.1f} s at most",
         flush=True,
@@ -135,10 +137,16 @@ def measure(contender: str, lab: Lab, waits: int, window: float) -> None:
     for account in ACCOUNTS:
         lab.clear_calls(account)
         lab.clear_faults(account)
+    return {
+        "MiB added": held_for["mebibytes"],
+        "% of a core": cpu,
+        "calls/s per pair": mean_calls,
+        "s to the last end": max(delays),
+    }
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """Measure both, one after the other."""
+def main(arguments: Sequence[str] = ()) -> list[Figure]:
+    """Measure both, one after the other, and return their figures."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks waiting")
     parser.add_argument("--waits", type=int, default=1000, help="waits, spread over four pairs")
     parser.add_argument("--window", type=float, default=50, help="seconds in which CPU and calls are measured")
@@ -146,8 +154,12 @@ def main(arguments: Sequence[str] = ()) -> None:
     with Lab.start(export_seconds=0.1) as lab:
         for account in ACCOUNTS:
             make_table(lab, account)
-        for contender in CONTENDERS:
-            measure(contender, lab, options.waits, options.window)
+        found = {contender: measure(contender, lab, options.waits, options.window) for contender in CONTENDERS}
+    case = f"{options.waits:,} waits"
+    return [
+        Figure("waiting", case, unit, ours, found["peer"][unit], note=f"the amazon {CONTENDERS['peer']}")
+        for unit, ours in found["ours"].items()
+    ]
 
 
 if __name__ == "__main__":

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ddb_export.exceptions import DdbExportError
 from demo.cloud import ACCOUNT, DATABASE, REGION
 from demo.console import Console
 from demo.demonstration import Demonstration
+from demo.ending import alone_in, end_by_signals, ignore_signals
 from demo.errors import DemoError
 from demo.history import TABLE
 from local_aws.client import LabError
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end the demo, and what it started. SIGINT too: a shell lets what it starts in the background ignore it."""
 
 _EMPTY: Mapping[str, Any] = {
     "ok": False,
@@ -46,11 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     folder = options.output / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    for signal_number in _ENDING:
-        signal.signal(signal_number, _interrupt)
+    end_by_signals()
     try:
-        with _alone(folder):
+        with alone_in(folder):
             return _run(Demonstration(folder, console), options.output / "demo.json", keep=options.keep)
     except DemoError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -76,9 +69,7 @@ def _run(demonstration: Demonstration, file: Path, *, keep: bool) -> int:
         if keep and code != 130:
             _wait(demonstration)
     finally:
-        # A second Ctrl-C must not leave processes behind.
-        for signal_number in _ENDING:
-            signal.signal(signal_number, signal.SIG_IGN)
+        ignore_signals()
         demonstration.stack.close()
     return code
 
@@ -118,20 +109,6 @@ def _wait(demonstration: Demonstration) -> None:
         signal.pause()
     except KeyboardInterrupt:
         console.line()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with folder.joinpath(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DemoError(str(folder), "another demo writes there", "wait for it, or give --output DIR") from None
-        yield
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

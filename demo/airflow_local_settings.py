@@ -1,12 +1,12 @@
-"""Copied into the demo's AIRFLOW_HOME, where Airflow imports it: what each task needs is loaded once, in the scheduler.
+"""Copied into AIRFLOW_HOME/config, where Airflow imports it: what each task needs is loaded once.
 
-LocalExecutor's workers are forks of the scheduler and tasks are forks of workers, so a task finds these modules loaded.
+LocalExecutor's workers are forks of the scheduler, Celery's of the worker, and tasks are forks of these: a task finds the modules loaded.
 """
 
 import importlib
 import sys
 
-if "scheduler" in sys.argv:
+if {"scheduler", "celery"} & set(sys.argv):
     for _name in (
         "airflow.providers.amazon.aws.hooks.athena",
         "airflow.sdk.execution_time.task_runner",

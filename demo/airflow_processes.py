@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -36,11 +36,13 @@ class AirflowProcesses:
     :param home: AIRFLOW_HOME, made anew.
     :param variables: environment on top of Airflow's settings: connections, the folder of declared tables.
     :param port: port of the API server and the UI.
+    :param python: interpreter of the environment that Airflow runs from.
     """
 
     home: Path
     variables: Mapping[str, str]
     port: int = 0
+    python: Path = Path(sys.executable)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,14 @@ class AirflowProcesses:
                 break
         self._processes.clear()
 
+    def kill(self, component: str) -> None:
+        """Kill a component and all that it started with SIGKILL, as when its machine or container is lost."""
+        process = self._processes.pop(component)
+        for group in groups_of({process.pid}):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        process.wait()
+
     def __enter__(self) -> Self:
         return self
 
@@ -109,14 +119,17 @@ class AirflowProcesses:
         return False
 
     def _launch(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self._open(name, [str(self.python), "-m", "airflow", *arguments], environment, self.home)
+
+    def _open(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         with self.log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                cwd=self.home,
+                cwd=folder,
                 start_new_session=True,
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,9 @@ from ddb_export.domain.utc import compact, iso
 from demo import history
 from demo.airflow_api import AirflowApi
 from demo.airflow_processes import AirflowProcesses
-from demo.cloud import BUCKET, DATABASE, PREFIX, Cloud, write_items
+from demo.cloud import DATABASE, Cloud, write_items
 from demo.console import Console
+from demo.declared_table import WINDOWS, declaration
 from demo.errors import DemoError
 from demo.flights_file import fetch_archive, read_rows
 from demo.progress import Progress
@@ -26,9 +26,6 @@ from demo.questions import SQL, Answer, add_up, ask_athena
 from demo.rebuild import compare, read_items
 from demo.runs import RunFigures, figures_of, problems_of
 from local_aws.client import Lab
-
-WINDOWS = 3
-"""Daily windows after the base."""
 
 DAG_ID = f"ddb_export__{history.TABLE}"
 _CONNECTION = "flights_aws"
@@ -186,25 +183,3 @@ class Demonstration:
 
 def _figures(answer: Answer) -> dict[str, int]:
     return {"live_items": answer.live_items, "distance_sum": answer.distance_sum}
-
-
-def declaration(base_time: datetime, connection: str, *, poll_interval: str) -> str:
-    """Write the flights' declaration, as a user would.
-
-    :param base_time: when the first full export is made (UTC). :param connection: id of the Airflow connection.
-    :param poll_interval: how often a waiting run asks for an export's state.
-    """
-    declared = {
-        "table": history.TABLE,
-        "bucket": BUCKET,
-        "prefix": PREFIX,
-        "database": DATABASE,
-        "schedule": "0 0 * * *",
-        "start_date": iso(base_time - _DAY),
-        "catchup": True,
-        "aws_conn_id": connection,
-        "poll_interval": poll_interval,
-        "retry_delay": "1s",
-    }
-    # JSON is YAML; dates stay texts.
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in declared.items())

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from demo import history
 from demo.cloud import Cloud
-from demo.demonstration import WINDOWS, declaration
+from demo.declared_table import WINDOWS, declaration
 from demo.errors import DemoError
 from demo.flights_file import fetch_archive, read_rows
 from local_aws.client import Lab, LabError

@@ -7,6 +7,8 @@ tools of ``pyproject.toml`` at the versions of ``constraints/``, and the provide
 * ``--provider editable`` (``.venv``): the sources as they stand, for people who run and change them;
 * ``--provider wheel`` (``.venv-test``): the wheel, built now, so that tests see what a user gets, and a file that the
   wheel lacks is missing in the tests too.
+
+``.venv-checks`` holds tools alone (``--extra checks``).
 """
 
 from __future__ import annotations
@@ -65,8 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         with one_at_a_time():
-            if options.libraries:
+            if options.libraries or options.extra:
                 create(environment)
+            if options.libraries:
                 install_libraries(environment, "dependencies", "dev")
             if options.extra:
                 install_libraries(environment, *options.extra)

@@ -13,6 +13,7 @@ from botocore.config import Config
 
 import tests.airflow_home  # noqa: F401  # first: Airflow reads its settings when it is imported
 from local_aws.client import Lab
+from tests.clients import keep_service_models
 
 REGION = "us-east-1"
 EXPORT_SECONDS = 0.1
@@ -27,6 +28,14 @@ def no_aws_environment() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """Let botocore read its service models once per process."""
+    with pytest.MonkeyPatch.context() as patch:
+        keep_service_models(patch)
         yield
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from local_aws.client import Lab
 from tests.airflow.runs import HOUR, Table, make_table
+from tests.clients import name_no_caller
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,14 @@ def airflow_database() -> None:
     from airflow.utils import db
 
     db.initdb()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def callers() -> Iterator[None]:
+    """Let hooks make clients without a look at the stack."""
+    with pytest.MonkeyPatch.context() as patch:
+        name_no_caller(patch)
+        yield
 
 
 @pytest.fixture

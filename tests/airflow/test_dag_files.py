@@ -66,6 +66,13 @@ def test_one_dag_per_table_with_ids_that_stay(airflow_database, tables):
     ]
 
 
+def test_a_worker_builds_the_dag_of_its_task_only(airflow_database, tables, monkeypatch):
+    """Airflow's workers parse the file for each task; the variable is how they tell it of which DAG the task is."""
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "ddb_export__users")
+    bag = load(airflow_database)
+    assert (sorted(bag.dags), bag.import_errors) == (["ddb_export__users"], {})
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

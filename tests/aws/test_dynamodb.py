@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ddb_export.aws.dynamodb import DynamoDBGateway, answer_time, describe
+from ddb_export.aws.answer_time import answer_time
+from ddb_export.aws.dynamodb import DynamoDBGateway, describe
 from ddb_export.domain.export import ExportStatus, ExportType, ExportViewType
 from ddb_export.exceptions import (
     ExportError,

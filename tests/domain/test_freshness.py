@@ -16,7 +16,6 @@ from ddb_export.domain.freshness import (
     WaitingClaim,
     WindowVolume,
     data_age,
-    deadline_after_start,
     find_troubles,
 )
 from ddb_export.domain.plan import PointInTimeRecovery
@@ -164,8 +163,3 @@ def test_windows_of_other_lengths_are_not_compared():
 def test_late_means_older_than_the_sla(age, sla):
     now = START + age
     assert (Trouble.LATE in troubles(replace(FACTS, recovery=None), now, sla)) == (data_age(FACTS, now) > sla)
-
-
-def test_the_deadline_of_a_run_leaves_the_interval_out():
-    assert deadline_after_start(26 * HOUR, DAY) == 2 * HOUR
-    assert deadline_after_start(HOUR, DAY) == timedelta()

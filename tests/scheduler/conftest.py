@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.scheduler.evidence import teller
 from tests.scheduler.mailbox import NOTIFIER
 from tests.scheduler.stage import Stage, on_stage
 from tests.scheduler.world import BUCKET, CONNECTION, DAY, midnights
@@ -51,11 +51,5 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Print a line of evidence: what was seen, not what was hoped for."""
-    started = time.monotonic()
-
-    def print_line(text: str) -> None:
-        print(f"scheduler: {time.monotonic() - started:4.0f} s  {text}", flush=True)
-
-    print_line(f"-- {request.node.name}")
-    return print_line
+    """Print a line of evidence."""
+    return teller("scheduler", request.node.name)

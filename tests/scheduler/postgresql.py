@@ -49,13 +49,16 @@ class PostgreSql:
     """A server with an empty database ``airflow``; a context manager that ends it whatever happens.
 
     :param keep: leave the folder with the server's log, to be looked at after a failure.
+    :param port: of the loopback interface; a free one by default.
+    :param password: what its user must give; by default everybody on this machine is let in.
     """
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, port: int = 0, password: str = "") -> None:
         self._binaries = find_binaries()
         self._keep = keep
         self.folder = Path(tempfile.mkdtemp(prefix="ddb-export-postgresql-"))
-        self.port = free_ports(1)[0]
+        self.port = port or free_ports(1)[0]
+        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,9 +100,11 @@ class PostgreSql:
         if os.getuid() == 0:
             nobody = pwd.getpwnam(_NOBODY)
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-        self._run(
-            "initdb", "--pgdata", str(data), "--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--no-sync"
-        )
+        secret = self.folder / "password"
+        secret.write_text(self._password or "none")
+        secret.chmod(0o644)  # below a folder that is the server's alone
+        auth = ("--auth", "scram-sha-256" if self._password else "trust", "--pwfile", str(secret))
+        self._run("initdb", "--pgdata", str(data), "--username", _USER, *auth, "--encoding", "UTF8", "--no-sync")
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -139,6 +144,7 @@ class PostgreSql:
             text=True,
             check=False,
             cwd=self.folder,
+            env={**os.environ, "PGPASSWORD": self._password},
             **_as_nobody(),
         )
         if answer.returncode:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +13,7 @@ from typing import Any
 import httpx
 
 from demo.airflow_api import AirflowApi, Json
-from demo.airflow_processes import AirflowProcesses, groups_of
+from demo.airflow_processes import AirflowProcesses
 
 _POLL_SECONDS = 0.5
 _RACE = re.compile(r"PendingRollbackError.*UniqueViolation.*\n.*\(dag_id, (logical_date|run_id)\)")
@@ -38,11 +35,12 @@ class RealAirflow(AirflowProcesses):
     :param home: AIRFLOW_HOME, made anew.
     :param database: address of an empty database.
     :param variables: environment on top: connections, the folder of declared tables.
+    :param python: interpreter of the environment that it runs from.
     """
 
-    def __init__(self, home: Path, database: str, variables: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, database: str, variables: Mapping[str, str], python: Path) -> None:
         settings = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database, **_QUICK}
-        super().__init__(home, {**settings, **variables})
+        super().__init__(home, {**settings, **variables}, python=python)
 
     @cached_property
     def _one_environment(self) -> dict[str, str]:
@@ -71,16 +69,8 @@ class RealAirflow(AirflowProcesses):
             self.start_again("scheduler", "ended")
         self.require_alive()
 
-    def kill(self, component: str) -> None:
-        """Kill a component and all that it started with SIGKILL, as when its machine or container is lost."""
-        process = self._processes.pop(component)
-        for group in groups_of({process.pid}):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-        process.wait()
-
     def start_again(self, component: str, reason: str = "killed") -> None:
-        """Start a component that was killed; its log so far is kept beside the new one."""
+        """Start a component that was killed or stopped; its log so far is kept beside the new one."""
         log = self.log(component)
         log.rename(log.with_name(f"{component}-{reason}-{time.time():.0f}.log"))
         self._launch(component, [component], self._environment())

@@ -118,7 +118,7 @@ class Stage:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end what was started, as Ctrl-C does, instead of leaving it behind."""
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -129,7 +129,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Let the processes of one pytest, or of two, take turns: a real Airflow is enough for two cores."""
     folder.mkdir(parents=True, exist_ok=True)
     with folder.joinpath(".lock").open("w") as lock:
@@ -155,6 +155,8 @@ def on_stage(
     tables: Mapping[str, Mapping[str, Any]],
     export_seconds: float = 1.0,
     consumers: Mapping[str, str] | None = None,
+    python: Path = Path(sys.executable),
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Start PostgreSQL, the lab and Airflow, and end them all; the logs stay in ``folder``.
 
@@ -162,11 +164,13 @@ def on_stage(
     :param tables: for each table what its declaration says besides the defaults of :meth:`World.declaration`.
     :param export_seconds: how long an export takes.
     :param consumers: DAG files beside those of the tables, by name.
+    :param python: interpreter of the environment that Airflow runs from; it has this one's libraries.
+    :param settings: environment of Airflow on top.
     """
     require_drivers()
     with (
-        _ended_by_signals(),
-        _one_at_a_time(folder.parent),
+        ended_by_signals(),
+        one_at_a_time(folder.parent),
         Lab.start(export_seconds=export_seconds) as lab,
         PostgreSql() as database,
         StatsdListener() as metrics,
@@ -185,8 +189,9 @@ def on_stage(
             "DDB_EXPORT_TABLES_DIR": str(folder / "tables"),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_bundles(folder / "consumers")),
             **metrics.settings,
+            **(settings or {}),
         }
-        with RealAirflow(folder / "airflow", database.url, variables) as airflow:
+        with RealAirflow(folder / "airflow", database.url, variables, python) as airflow:
             with ThreadPoolExecutor(1) as beside:
                 history = beside.submit(world.lay_down)
                 airflow.start()

@@ -68,7 +68,7 @@ def test_a_deadline_and_the_freshness_dag_tell_once_what_nobody_else_would(stage
     told = wait_for("the deadline's notice", mailbox.subjects, timeout=300)
     assert told == ["parcels: no-base"]
     say(
-        f"deadline of 60 s after the run was queued, its export hanging: told by SNS {time.monotonic() - begun:.0f} s after the DAG was unpaused"
+        f"a run past its deadline, its export hanging: told by SNS {time.monotonic() - begun:.0f} s after the DAG was unpaused"
     )
 
     # The freshness DAG knows that it was told, and tells when it is over.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ddb_export.domain.ledger import Chain
 from local_aws.client import Lab
 
 ACCOUNT = "424242424242"
@@ -43,24 +44,27 @@ class World:
     """One account of the lab with some tables of the same history.
 
     :param midnights: the last five midnights, UTC, oldest first; recovery began six hours before the first.
+    :param account: the clients' account. :param unchanged: items that each table has besides, put in the first hour.
     """
 
     lab: Lab
     aws: Callable[[str], Any]
     names: tuple[str, ...]
     midnights: tuple[datetime, ...] = field(default_factory=midnights)
+    account: str = ACCOUNT
+    unchanged: int = 0
 
     def lay_down(self) -> None:
         """Make the tables before the first write, write the past as it happened, and return to the present."""
-        self.lab.set_clock(self.midnights[0] - 6 * HOUR, ACCOUNT)
+        self.lab.set_clock(self.midnights[0] - 6 * HOUR, self.account)
         self.aws("s3").create_bucket(Bucket=BUCKET)
         self.aws("glue").create_database(DatabaseInput={"Name": DATABASE})
         for name in self.names:
             self._make_table(name)
         writes = [_write(name, when, key, version) for when, key, version in self._history() for name in self.names]
-        self.lab.write_history(ACCOUNT, writes)
-        self.lab.settings(ACCOUNT, data_files=2)
-        self.lab.set_clock(datetime.now(UTC), ACCOUNT)
+        self.lab.write_history(self.account, writes)
+        self.lab.settings(self.account, data_files=2)
+        self.lab.set_clock(datetime.now(UTC), self.account)
 
     def declaration(self, name: str, **changes: Any) -> dict[str, Any]:
         """Return the declaration of a table: base at the third midnight, so that two days lie before it and two behind."""
@@ -99,6 +103,7 @@ class World:
         return {key: _change(key, before.get(key), after.get(key)) for key in touched}
 
     def _history(self) -> Iterable[tuple[datetime, str, int | None]]:
+        yield from ((self.midnights[0], f"unchanged{number}", 1) for number in range(self.unchanged))
         for midnight, day in zip(self.midnights, _HISTORY, strict=False):
             for hour, writes in enumerate(day, 1):
                 for key, version in writes.items():
@@ -136,34 +141,38 @@ class Lake:
 
     def asked(self) -> int:
         """Count the calls of ExportTableToPointInTime that DynamoDB accepted for this table."""
-        calls = self.world.lab.calls(ACCOUNT, operation="ExportTableToPointInTime")
+        calls = self.world.lab.calls(self.world.account, operation="ExportTableToPointInTime")
         return sum(f"/{self.name}/" in json.dumps(call) and not call.get("error_code") for call in calls)
 
     def failed_exports(self) -> int:
         """Count the exports that DynamoDB ended as FAILED."""
         return sum(each["status"] == "FAILED" for each in self._exports())
 
-    def require_equal_to_table(self, *days: int) -> None:
+    def require_equal_to_table(self, *days: int, base: int = 2) -> None:
         """Check that readers see the base and exactly these days, each as the table's history has it.
 
-        :param days: numbers of the days, from the first midnight on.
+        :param days: numbers of the days, from the first midnight on. :param base: number of the midnight of the base.
         """
         world = self.world
         expected = {f"{world.midnights[day]:dt=%Y-%m-%d}": world.changes_of(day) for day in days}
         assert self._changes() == expected
         (snapshot,) = self._published("snapshots").values()
-        assert {item["id"]["S"]: item for _, item in snapshot} == world.state_at(world.midnights[2])
+        assert {item["id"]["S"]: item for _, item in snapshot} == world.state_at(world.midnights[base])
         glue = world.aws("glue").get_partitions(DatabaseName=DATABASE, TableName=f"{self.name}_changes")
         assert sorted(each["Values"][0] for each in glue["Partitions"]) == sorted(day[3:] for day in expected)
 
     def head(self) -> datetime | None:
         """Return how far the data is complete."""
+        return self.chain().head
+
+    def chain(self) -> Chain:
+        """Return what the ledger holds: every claim and all evidence, no summary."""
         from ddb_export.aws.s3_object_store import S3ObjectStore
         from ddb_export.domain.layout import Lake as Layout
         from ddb_export.pipeline.ledger import Ledger
 
         store = S3ObjectStore(self.world.aws("s3"), BUCKET)
-        return Ledger(store, Layout(BUCKET, "dynamodb", self.name)).read().head
+        return Ledger(store, Layout(BUCKET, "dynamodb", self.name)).read_every_object()
 
     def files(self) -> dict[str, str]:
         """Return every object that readers may read, with its ETag: Parquet files and what names them."""
@@ -173,7 +182,9 @@ class Lake:
         return {each["Key"]: each["ETag"] for each in objects if each["Key"].endswith(".parquet")}
 
     def _exports(self) -> list[dict[str, Any]]:
-        return [each for each in self.world.lab.exports(ACCOUNT) if f"/{self.name}/" in f"/{each['prefix']}/"]
+        return [
+            each for each in self.world.lab.exports(self.world.account) if f"/{self.name}/" in f"/{each['prefix']}/"
+        ]
 
     def _changes(self) -> dict[str, dict[str, Change]]:
         return {

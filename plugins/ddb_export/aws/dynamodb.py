@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from ddb_export.aws.answer_time import answer_time, date_header
 from ddb_export.aws.errors import aws_errors
 from ddb_export.domain.doctor import RunningExports, TableFacts
 from ddb_export.domain.export import (
@@ -196,20 +196,9 @@ class DynamoDBGateway:
 
     def _hear(self, answer: Mapping[str, Any]) -> None:
         """Note what time it is by an answer that says so; a connection that broke brought none."""
-        if _date_header(answer):
+        if date_header(answer):
             self._answered_at = answer_time(answer)
             self._skew = datetime.now(UTC) - self._answered_at
-
-
-def answer_time(answer: Mapping[str, Any]) -> datetime:
-    """Return AWS's time from the Date header of an answer (whole seconds, UTC); the worker's clock without one."""
-    header = _date_header(answer)
-    return parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
-
-
-def _date_header(answer: Mapping[str, Any]) -> str | None:
-    header: str | None = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return header
 
 
 def describe(description: Mapping[str, Any]) -> ExportDescription:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ddb_export.aws.dynamodb import answer_time
+from ddb_export.aws.answer_time import answer_time
 from ddb_export.aws.errors import (
     ObjectMissingError,
     PreconditionFailedError,

@@ -223,16 +223,6 @@ def remembered(volumes: Sequence[WindowVolume], most: int) -> tuple[WindowVolume
     return tuple(dict.fromkeys((*before, *volumes[-most:])))
 
 
-def deadline_after_start(sla: timedelta, longest_interval: timedelta) -> timedelta:
-    """Return how long after a run's scheduled start its data interval must be in the lake, for the data never to be older than the SLA.
-
-    When the run of an interval may start, the data reaches to the interval's start only: it is one interval old already.
-
-    :param longest_interval: longest distance between two boundaries of the schedule.
-    """
-    return max(sla - longest_interval, timedelta())
-
-
 def _late(facts: TableFacts, now: datetime, sla: timedelta | None) -> Finding | None:
     age = data_age(facts, now)
     if sla is None or age <= sla:

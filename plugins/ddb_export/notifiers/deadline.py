@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: ignore[attr-defined]  # its stub lags
 
-from ddb_export.domain.freshness import deadline_after_start
-from ddb_export.domain.schedule import longest_interval
 from ddb_export.pipeline.alerting import Watched, check_table
 
 if TYPE_CHECKING:
@@ -26,14 +24,15 @@ _log = logging.getLogger(__name__)
 def deadline_alerts(table: TableConfiguration) -> list[DeadlineAlert]:
     """Return the deadlines of a table's runs: none without an SLA, or without a schedule.
 
-    A run that is still not done when its interval becomes older than the SLA has missed its deadline. Airflow counts from when
-    the run was queued, which for a scheduled run is its interval's end.
+    A run that is still not done when its interval becomes older than the SLA has missed its deadline: until then the data reaches to
+    the interval's start only, which is the run's logical date. A run by hand has none, and no deadline; one that begins later than
+    that, as in a backfill, misses it at once, and the callback looks. Nothing here may hang on when a run was queued: Airflow 3.3.0
+    to 3.3.2 cannot clear a run whose deadline does (https://github.com/apache/airflow/issues/70368).
     """
     if table.sla is None or table.schedule is None:
         return []
     callback = SyncCallback(check_freshness, kwargs={"table": Watched.of(table).to_json()})
-    interval = deadline_after_start(table.sla, longest_interval(table.schedule))
-    return [DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, interval, callback, name="sla")]
+    return [DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, table.sla, callback, name="sla")]
 
 
 def check_freshness(context: Mapping[str, Any], table: Mapping[str, Any]) -> None:

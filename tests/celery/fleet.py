@@ -1,0 +1,178 @@
+"""Many tables at once on two workers, one of which is lost half-way: everything ends verified, published and billed once.
+
+Beside the compose file, to be affordable: small tables, tasks' modules loaded before workers fork (``demo/airflow_local_settings.py``), and
+a shorter time after which Airflow takes a task that says nothing for dead (five minutes by default).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from demo.airflow_api import Json
+from demo.cloud import Cloud
+from local_aws.client import Lab
+from scripts.environment import ROOT
+from tests.celery.api import CeleryApi
+from tests.celery.completeness import require_complete
+from tests.celery.placement import AIRFLOW_HOME
+from tests.celery.stack import Stack
+from tests.scheduler.real_airflow import wait_for
+from tests.scheduler.world import World
+
+TABLES = 50
+ITEMS = 200
+BASE, DAY = 3, 3
+"""The base is at the last midnight but one; the window is the day behind it."""
+
+_DOTENV = {"WORKERS": "2", "WORKER_CONCURRENCY": "4"}
+_HEARTBEAT_SECONDS = 90
+_SETTINGS = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(_HEARTBEAT_SECONDS),
+}
+_DECLARED = {
+    "paused_at_creation": False,
+    "poll_interval": "5s",
+    "retry_delay": "5s",
+    "file_groups": 2,
+}
+_LOST = "worker-2"
+_PRELOAD = ROOT / "demo" / "airflow_local_settings.py"
+_HALF_WAY_SECONDS = 2400.0
+_END_SECONDS = 3600.0
+
+
+def check(folder: Path, programs: Path, say: Callable[[str], None], tables: int = TABLES) -> None:
+    """Run it.
+
+    :param folder: for logs and all else, made anew. :param programs: of the image. :param say: is told one line per stage.
+    :param tables: how many.
+    :raises demo.errors.DemoError: a container fails. :raises AssertionError: something did not hold.
+    """
+    stack = Stack(folder, programs, say, dotenv=_DOTENV, settings=_SETTINGS, left_out=frozenset({"lab-tables"}))
+    with stack:
+        stack.start("lab")
+        fleet = Fleet(stack, lay_down(stack, tables), say)
+        say(f"{tables} tables of {ITEMS} items and more, each with a base and a window of a day, two files per export")
+        _preload(stack)
+        stack.start()
+        with CeleryApi.of(stack) as api:
+            fleet.run(api)
+            fleet.require_green(api)
+        require_complete(fleet.world, DAY, BASE, say)
+
+
+def lay_down(stack: Stack, tables: int) -> World:
+    """Make that many tables with their history, and declare them in the volume that the lab's bundle is read from."""
+    cloud = Cloud(Lab(stack.url("lab", 4566)))
+    names = tuple(f"table{number:02}" for number in range(1, tables + 1))
+    aws = functools.cache(cloud.client)
+    world = World(cloud.lab, aws, names, account=cloud.account, unchanged=ITEMS)
+    world.lay_down()
+    bundle = stack.volume("lab-bundle")
+    bundle.joinpath("tables").mkdir()
+    base_time = world.midnights[BASE].isoformat()
+    for name in names:
+        declared = world.declaration(name, base_time=base_time, **_DECLARED)
+        bundle.joinpath("tables", f"{name}.yaml").write_text(json.dumps(declared))  # JSON is YAML
+    shutil.copyfile(ROOT / "dags" / "ddb_export_tables.py", bundle / "ddb_export_tables.py")
+    return world
+
+
+def _preload(stack: Stack) -> None:
+    for container in stack.placement.containers.values():
+        if container.service.name == "worker":
+            config = container.root / AIRFLOW_HOME.lstrip("/") / "config"
+            config.mkdir(parents=True)
+            shutil.copyfile(_PRELOAD, config / _PRELOAD.name)
+
+
+@dataclass
+class Fleet:
+    """The tables' runs, and what must be true at their end."""
+
+    stack: Stack
+    world: World
+    say: Callable[[str], None]
+
+    @property
+    def _tables(self) -> int:
+        return len(self.world.names)
+
+    def run(self, api: CeleryApi) -> None:
+        """Wait until half of the tables are verified, kill a worker with all that it runs, and wait for the end."""
+        self._wait(
+            "half of the tables to be verified", _HALF_WAY_SECONDS, lambda: self._verified(api) * 2 >= self._tables
+        )
+        lost = self._wait(f"a mapped task on {_LOST}", 120.0, lambda: self._mapped_on_lost(api))
+        killed = datetime.now(UTC)
+        self.stack.processes.kill(_LOST)
+        words = ", ".join(f"{each['task_id']} of {each['dag_id'].removeprefix('ddb_export__')}" for each in lost)
+        self.say(
+            f"{self._verified(api)} of {self._tables} tables verified: {_LOST} killed (SIGKILL) with its tasks: {words}"
+        )
+        self._wait("every run to end", _END_SECONDS, lambda: self._ended(api) == self._tables)
+        again = [self._instance(api, each) for each in lost]
+        assert {each["state"] for each in again} == {"success"}, again
+        begun = [datetime.fromisoformat(each["start_date"]) for each in again if each["hostname"] != _LOST]
+        later = [f"{(each - killed).total_seconds():.0f} s" for each in sorted(begun)]
+        self.say(
+            f"tasks that the lost worker had, begun again on the other: {', '.join(later) or 'none'} after it was killed"
+        )
+
+    def require_green(self, api: CeleryApi) -> None:
+        """Check that every run ended well, and say how many tasks there were and where the last try of each ran."""
+        runs = api.get("/dags/~/dagRuns", limit=2 * self._tables)["dag_runs"]
+        states = Counter(run["state"] for run in runs)
+        assert states == {"success": self._tables}, states
+        tasks = [each for run in runs for each in api.task_instances(run["dag_id"], run["dag_run_id"])]
+        hosts = Counter(each["hostname"] for each in tasks if each["hostname"])
+        again = sum(each["try_number"] > 1 for each in tasks)
+        first, last = min(run["start_date"] for run in runs), max(run["end_date"] for run in runs)
+        took = datetime.fromisoformat(last) - datetime.fromisoformat(first)
+        self.say(
+            f"{self._tables} runs green in {took.total_seconds() / 60:.0f} min; {len(tasks)} task instances, {again} of them tried again; "
+            + ", ".join(f"{number} on {host}" for host, number in sorted(hosts.items()))
+        )
+
+    def _verified(self, api: CeleryApi) -> int:
+        return self._count(api, state="success", operator="HandOverOperator")
+
+    def _ended(self, api: CeleryApi) -> int:
+        answers = [api.get("/dags/~/dagRuns", state=state, limit=1) for state in ("success", "failed")]
+        return sum(int(answer["total_entries"]) for answer in answers)
+
+    def _mapped_on_lost(self, api: CeleryApi) -> list[Json]:
+        running = [each for each in self._running(api) if each["hostname"] == _LOST]
+        return running if any(each["map_index"] >= 0 for each in running) else []
+
+    @staticmethod
+    def _running(api: CeleryApi) -> list[Json]:
+        answer = api.get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
+        return list(answer["task_instances"])
+
+    @staticmethod
+    def _instance(api: CeleryApi, instance: Json) -> Json:
+        found = api.task_instances(instance["dag_id"], instance["dag_run_id"])
+        keys = ("task_id", "map_index")
+        return next(each for each in found if all(each[key] == instance[key] for key in keys))
+
+    @staticmethod
+    def _count(api: CeleryApi, **filters: str) -> int:
+        return int(api.get("/dags/~/dagRuns/~/taskInstances", limit=1, **filters)["total_entries"])
+
+    def _wait(self, what: str, seconds: float, question: Callable[[], Any]) -> Any:
+        def asked() -> Any:
+            self.stack.processes.require_alive()
+            time.sleep(2)
+            return question()
+
+        return wait_for(what, asked, seconds)
