@@ -66,6 +66,7 @@ def _run(demonstration: Demonstration, file: Path, *, keep: bool) -> int:
             seconds = round(demonstration.console.seconds, 1)
             _write(file, {**_EMPTY, **demonstration.result, "ok": error is None, "seconds": seconds}, error)
         _say_where(demonstration, file, error)
+        demonstration.folder.joinpath("output.txt").write_text(demonstration.console.said, encoding="utf-8")
         if keep and code != 130:
             _wait(demonstration)
     finally:

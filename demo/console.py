@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 WIDTH = 100
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Console:
@@ -23,11 +25,17 @@ class Console:
         self._started = time.monotonic()
         self._colours = self._stream.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
+        self._said: list[str] = []
 
     @property
     def seconds(self) -> float:
         """Seconds since the demo began."""
         return time.monotonic() - self._started
+
+    @property
+    def said(self) -> str:
+        """All of it so far, without colours."""
+        return "".join(f"{_COLOUR.sub('', text)}\n" for text in self._said)
 
     def step(self, text: str) -> None:
         """Say that something happens now."""
@@ -66,4 +74,5 @@ class Console:
 
     def _write(self, text: str) -> None:
         with self._lock:
+            self._said.append(text)
             print(text, file=self._stream, flush=True)

@@ -266,6 +266,27 @@ GUARDS_OF_THE_DATA: tuple[Guard, ...] = (
         (f"{CONVERSION}test_differential.py::test_a_blank_in_one_line_hides_no_name_that_another_has_twice",),
     ),
     Guard(
+        "a line that is longer than what was decoded from it is looked at more closely",
+        "conversion/compact_lines.py",
+        "return longer == 0 or (",
+        "return True or (",
+        (f"{CONVERSION}test_compact_lines.py::test_one_line_with_more_in_it_shows",),
+    ),
+    Guard(
+        "a number is not cast where digits and scale do not fit together, whatever scale is known",
+        "conversion/payloads.py",
+        "if self._known_scale is None or longest + self._known_scale > _SAFE_DIGITS:",
+        "if self._known_scale is None:",
+        (f"{CONVERSION}test_differential.py::test_numbers_are_measured_by_what_earlier_lines_showed",),
+    ),
+    Guard(
+        "a nested number with a line feed in it is not two",
+        "conversion/nested_values.py",
+        'return _match_plain_numbers(text) is not None and text.count("\\n") == len(numbers)',
+        "return _match_plain_numbers(text) is not None",
+        (f"{CONVERSION}test_differential.py::test_one_nested_number_is_judged_by_itself",),
+    ),
+    Guard(
         "lines in quarantine are a trouble that is told of",
         "pipeline/freshness.py",
         "quarantined=newest_quarantined(ledger, chain),",

@@ -267,3 +267,23 @@ def test_a_value_with_two_tags_does_not_make_up_for_one_with_none() -> None:
     good = [encode_json({"Item": {"x": value}}) for value in ({"S": "a"}, {"N": "1"})] * 80
     odd = [encode_json({"Item": {"x": value}}) for value in ({"S": "a", "N": "1"}, {})]
     check(b"\n".join([*good, *odd, *good]), ExportType.FULL_EXPORT)
+
+
+@pytest.mark.scenario("F20")
+@pytest.mark.parametrize(
+    "later", ["1.5", "1.50", "7", "-0.125", "1E-3", "1234567890123456789.5", "0." + "1" * 38, "1" * 38, "1.2.3"]
+)
+def test_numbers_are_measured_by_what_earlier_lines_showed(later: str) -> None:
+    numbers = ["1.25", "3"] * 100 + [later] * 400 + ["0.75"] * 300
+    lines = [encode_json({"Item": {"n": {"N": number}, "s": {"NS": [number]}}}) for number in numbers]
+    check(b"\n".join(lines), ExportType.FULL_EXPORT)
+
+
+@pytest.mark.scenario("F20")
+@pytest.mark.parametrize(
+    "number", ["1\n2", "1\n", "\n", "1E2", "12345678901234567890", "-0", "007", "1.", ".5", "", "NaN", "1,2"]
+)
+def test_one_nested_number_is_judged_by_itself(number: str) -> None:
+    good = [{"l": {"L": [{"N": "1"}, {"M": {"a": {"N": "2.5"}}}]}, "m": {"M": {"a": {"N": "3"}}}}] * 100
+    odd = {"l": {"L": [{"N": "1"}, {"N": number}]}, "m": {"M": {"a": {"N": number}}}}
+    check(b"\n".join(encode_json({"Item": item}) for item in [*good, odd, *good]), ExportType.FULL_EXPORT)

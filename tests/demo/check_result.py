@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from demo.rebuild import compare, read_items
 from tests.demo.changed_values import change_one_value
 
 OUTPUT = Path(os.environ.get("DEMO_OUTPUT", "build"))
+README = Path(__file__).parents[2] / "README.md"
 ITEMS = OUTPUT / "demo" / "table.jsonl"
 
 
@@ -32,6 +34,17 @@ def result() -> dict[str, Any]:
 def table_folder(result: dict[str, Any]) -> Path:
     key = result["lake"].removeprefix("s3://").partition("/")[2]
     return OUTPUT / "demo" / "lake" / key
+
+
+def test_the_readme_shows_what_it_really_says():
+    shown = README.read_text().split("What each run did", 1)[1].split("```", 1)[0]
+    really = (OUTPUT / "demo" / "output.txt").read_text().split("What each run did", 1)[1]
+    assert _shape(shown) == _shape(really)[: len(_shape(shown))]
+
+
+def _shape(text: str) -> list[str]:
+    """Lines without their figures, ids and widths, which differ from day to day."""
+    return [re.sub(r"[\d,.]+|-{2,}|[0-9a-f]{8}\b", "#", " ".join(line.split())) for line in text.splitlines()]
 
 
 def test_everything_held(result):

@@ -71,7 +71,10 @@ def test_a_short_period_of_recovery_is_not_always_near_its_end():
 
 
 def test_recovery_that_is_off():
-    assert troubles(replace(FACTS, recovery=PointInTimeRecovery(enabled=False))) == [Trouble.RECOVERY_OFF]
+    off = PointInTimeRecovery(enabled=False)
+    assert troubles(replace(FACTS, recovery=off)) == [Trouble.RECOVERY_OFF]
+    first, *_ = find_troubles(replace(FACTS, recovery=off, head=None), START + HOUR, sla=None)
+    assert (first.trouble, "new_base" in first.remedy) == (Trouble.RECOVERY_OFF, False)
 
 
 def test_a_claim_that_waits_too_long():

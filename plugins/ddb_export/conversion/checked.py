@@ -11,82 +11,17 @@ from typing import Any
 import orjson
 from msgspec.structs import astuple
 
-from ddb_export.conversion.payloads import (
-    InvalidPayloadsError,
-    NestedValues,
-    Numbers,
-    binaries,
-    check_nulls,
-    check_sets,
-    count_members,
-    lines_with_uncounted_names,
-)
+from ddb_export.conversion.checked_payloads import CheckedPayloads
+from ddb_export.conversion.compact_lines import holds_nothing_else
+from ddb_export.conversion.payloads import InvalidPayloadsError, count_members, lines_with_uncounted_names
 from ddb_export.conversion.statistics_collector import StatisticsCollector
 from ddb_export.conversion.typed_lines import Images, LineDecoder, Run, Slot
 
 
-class CheckedPayloads:
-    """The payloads of one attribute and type tag, one per row, all of them valid.
-
-    :ivar payloads: per row, ``None`` where the row has no such value; of ``L`` and ``M`` the JSON text.
-    :ivar count: rows that have one.
-    :ivar members: JSON object members inside of them.
-    :ivar numbers: of ``N``, and of the elements of ``NS``, their measure.
-    :ivar bytes: of ``B``, and of the elements of ``BS``, their bytes.
-    :ivar nested: of ``L`` and ``M``, the parsed values.
-    :raises InvalidPayloadsError: with the rows whose payload is invalid.
-    """
-
-    __slots__ = ("bytes", "count", "members", "nested", "numbers", "payloads", "tag")
-
-    def __init__(self, tag: str, payloads: list[Any]) -> None:
-        self.tag = tag
-        self.payloads = payloads
-        self.count = len(payloads) - payloads.count(None)
-        self.members = 0
-        self.numbers: Numbers | None = None
-        self.bytes: list[bytes | None] | None = None
-        self.nested: NestedValues | None = None
-        if tag == "N":
-            self.numbers = Numbers(payloads)
-        elif tag == "B":
-            self.bytes = binaries(payloads)
-        elif tag in ("SS", "NS", "BS"):
-            self._check_set()
-        elif tag in ("L", "M"):
-            self.nested = NestedValues(tag, payloads)
-            self.members = self.nested.members
-        elif tag == "NULL":
-            check_nulls(payloads)
-
-    def _check_set(self) -> None:
-        check_sets(self.payloads)
-        if self.tag == "SS":
-            return
-        rows = [row for row, payload in enumerate(self.payloads) for _ in payload or ()]
-        elements = [element for payload in self.payloads for element in payload or ()]
-        try:
-            if self.tag == "NS":
-                self.numbers = Numbers(elements)
-            else:
-                self.bytes = binaries(elements)
-        except InvalidPayloadsError as error:
-            raise InvalidPayloadsError([rows[element] for element in error.rows]) from None
-
-    def values(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(row, tagged value) of each row that has one."""
-        if self.nested is not None:
-            for row, value in self.nested.values().items():
-                yield row, {self.tag: value}
-            return
-        for row, payload in enumerate(self.payloads):
-            if payload is not None:
-                yield row, {self.tag: payload}
-
-
-def checked_slots(images: Images) -> dict[Slot, CheckedPayloads]:
+def checked_slots(images: Images, scales: Mapping[Slot, int]) -> dict[Slot, CheckedPayloads]:
     """Check all images and sort their payloads by attribute and tag; slots without any value are left out.
 
+    :param scales: most digits after the point of the numbers of a slot, as far as they are known.
     :raises InvalidPayloadsError: with the rows whose image is invalid.
     """
     read_exactly = _exact_payloads(images.exact)
@@ -94,14 +29,14 @@ def checked_slots(images: Images) -> dict[Slot, CheckedPayloads]:
     for slot, payloads in _typed_payloads(images):
         for row, payload in read_exactly.pop(slot, ()):
             payloads[row] = payload
-        found = CheckedPayloads(slot[1], payloads)
+        found = CheckedPayloads(slot[1], payloads, scales.get(slot))
         if found.count:
             checked[slot] = found
     for slot, placed in read_exactly.items():
         payloads = [None] * len(images.typed)
         for row, payload in placed:
             payloads[row] = payload
-        checked[slot] = CheckedPayloads(slot[1], payloads)
+        checked[slot] = CheckedPayloads(slot[1], payloads, scales.get(slot))
     return checked
 
 
@@ -159,6 +94,12 @@ class CheckedRun:
                 width = checked.numbers.width
                 collector.widen_to(attribute, tag, width.integer_digits, width.fraction_digits)
 
+    def note_scales(self, scales: dict[Slot, int]) -> None:
+        """Note how many digits after the point the numbers have, for the runs that come."""
+        for slot, checked in self.slots.items():
+            if checked.numbers is not None:
+                scales[slot] = max(scales.get(slot, 0), checked.numbers.width.fraction_digits)
+
 
 class ExactRun:
     """Successive lines, read record by record: what is best where few of very many attributes are in each.
@@ -197,6 +138,7 @@ def checked_runs(lines: Sequence[bytes], decoder: LineDecoder) -> Iterator[Check
         decoder.judge(checked.run.rows, len(checked.slots), sum(found.count for found in checked.slots.values()))
         if not decoder.reads_exactly:
             decoder.learn(checked.run)
+        checked.note_scales(decoder.scales)
         yield checked
 
 
@@ -205,7 +147,7 @@ def _check(lines: Sequence[bytes], decoder: LineDecoder) -> CheckedRun:
     while True:
         run = decoder.decode(lines, doubtful)
         try:
-            checked = _check_images(run)
+            checked = _check_images(run, decoder.scales)
         except InvalidPayloadsError as error:
             doubtful |= {run.line_of_row[row] for row in error.rows}
             continue
@@ -214,7 +156,7 @@ def _check(lines: Sequence[bytes], decoder: LineDecoder) -> CheckedRun:
             continue
         if checked is not None:
             return checked
-        exact = _check_images(decoder.decode(lines, set(range(len(lines)))))
+        exact = _check_images(decoder.decode(lines, set(range(len(lines)))), decoder.scales)
         assert exact is not None  # noqa: S101 - lines read exactly have nothing left to doubt
         return exact
 
@@ -230,27 +172,33 @@ class _DoubtfulLinesError(Exception):
         super().__init__(f"{len(lines)} doubtful lines")
 
 
-def _check_images(run: Run) -> CheckedRun | None:
+def _check_images(run: Run, scales: Mapping[Slot, int]) -> CheckedRun | None:
     """Check all images; ``None`` where a name may occur twice in an object, which typed structs cannot tell.
 
     :raises InvalidPayloadsError: with the rows whose image is invalid.
     :raises _DoubtfulLinesError: with the lines of which it cannot be said.
     """
-    slots, keys, old_slots = (checked_slots(images) for images in (run.images, run.keys, run.old_images))
+    slots, keys, old_slots = (checked_slots(images, scales) for images in (run.images, run.keys, run.old_images))
+    result = CheckedRun(run, slots, old_slots)
     if len(run.images.exact) == run.rows:
-        return CheckedRun(run, slots, old_slots)
-    members = run.members
-    for images, checked in ((run.images, slots), (run.keys, keys), (run.old_images, old_slots)):
-        members += sum(2 * found.count + found.members for found in checked.values())
-        members -= sum(_members_of(image) for image in images.exact.values())
+        return result
+    checked = ((run.images, slots), (run.keys, keys), (run.old_images, old_slots))
     exact_lines = {run.line_of_row[row] for row in run.images.exact} | {index for index, _, _ in run.quarantined}
     typed: Sequence[int] = range(len(run.lines))
+    lines = run.lines
     if exact_lines:
         typed = [index for index in typed if index not in exact_lines]
-    text = b"\n".join([run.lines[index] for index in typed] if exact_lines else run.lines)
+        lines = [run.lines[index] for index in typed]
+    if holds_nothing_else(run, checked, lines):
+        return result
+    text = b"\n".join(lines)
     if uncounted := lines_with_uncounted_names(text):
         raise _DoubtfulLinesError({typed[index] for index in uncounted})
-    return CheckedRun(run, slots, old_slots) if members == count_members(text) else None
+    members = run.members
+    for images, found in checked:
+        members += sum(2 * each.count + each.members for each in found.values())
+        members -= sum(_members_of(image) for image in images.exact.values())
+    return result if members == count_members(text) else None
 
 
 def _members_of(image: Mapping[str, Any]) -> int:

@@ -6,14 +6,17 @@ Writes what :class:`ddb_export.conversion.batch.ExactBlockEncoder` writes, many 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
 
 from ddb_export.conversion.batch import EncodedBlock, ExactBlockEncoder, RowFormat, overflow_text, ttl_expired
 from ddb_export.conversion.cells import cell_encoder, column_type, scalar_encoder
-from ddb_export.conversion.checked import CheckedPayloads, CheckedRun, ExactRun
-from ddb_export.conversion.payloads import epoch_timestamps, parse_together
+from ddb_export.conversion.checked import CheckedRun, ExactRun
+from ddb_export.conversion.checked_payloads import CheckedPayloads
+from ddb_export.conversion.nested_values import parse_together
+from ddb_export.conversion.payloads import epoch_timestamps
 from ddb_export.conversion.record import parse_json
 from ddb_export.conversion.typed_lines import Slot
 from ddb_export.domain.attribute_value import json_text
@@ -67,7 +70,9 @@ class RunEncoder:
         for slot, found in slots.items():
             if slot not in in_columns:
                 self._overflow(slot, found, None, overflow, overflowed)
-        texts = [None] * run.rows if not overflow else [overflow_text(overflow.get(row)) for row in range(run.rows)]
+        texts: list[str | None] = [None] * run.rows
+        for row, values in overflow.items():
+            texts[row] = overflow_text(values)
         contract = [pa.repeat(self._format.table_id, run.rows), pa.array(texts, pa.string())]
         if self._format.is_incremental:
             contract = self._change_columns(checked) + contract
@@ -160,6 +165,8 @@ class _ColumnEncoder:
             return self._encode_lists(found)
         if found.numbers is not None:
             return found.numbers.array(self._type_text, self._encode_cell)
+        if found.array is not None and found.array.type == self.type:
+            return found.array, ()
         return pa.array(found.payloads if found.bytes is None else found.bytes, self.type), ()
 
     def _encode_lists(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
@@ -171,11 +178,11 @@ class _ColumnEncoder:
             elements = pa.array(found.bytes, pa.binary())
         else:
             return pa.array(found.payloads, self.type), ()
-        offsets = [0]
-        for payload in found.payloads:
-            offsets.append(offsets[-1] + (len(payload) if payload is not None else 0))
-        missing = pa.array([payload is None for payload in found.payloads], pa.bool_())
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements, self.type, mask=missing), ()
+        sizes = [0 if payload is None else len(payload) for payload in found.payloads]
+        offsets = pa.array([0, *accumulate(sizes)], pa.int32())
+        # Valid sets are not empty.
+        missing = pa.array([size == 0 for size in sizes], pa.bool_())
+        return pa.ListArray.from_arrays(offsets, elements, self.type, mask=missing), ()
 
     def _encode_nested(self, found: CheckedPayloads) -> tuple[pa.Array, Sequence[int]]:
         payloads: list[Any] = [None] * len(found.payloads)

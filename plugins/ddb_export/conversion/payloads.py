@@ -13,27 +13,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ddb_export.conversion.cells import EARLIEST_MICROS, LATEST_MICROS, TIMESTAMP, arrow_type
-from ddb_export.conversion.record import InvalidRecordError, parse_json
-from ddb_export.domain.attribute_value import (
-    MAXIMUM_NESTING,
-    AttributeValueError,
-    NumberShape,
-    fits_plain_json,
-    parse_number,
-    plain_json_text,
-    validate_value,
-)
+from ddb_export.domain.attribute_value import AttributeValueError, NumberShape, parse_number
 from ddb_export.domain.statistics import NumberWidth
 
 _PLAIN_CHARACTERS = b"0123456789-."
-_matches_plain_number = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?").fullmatch
-"""What surely is a DynamoDB number and a JSON number at the same time."""
-
 _SAFE_DIGITS = 38
 _INT64_DIGITS = 18
 
@@ -46,56 +33,78 @@ class InvalidPayloadsError(ValueError):
         super().__init__(f"{len(rows)} invalid payloads")
 
 
+def text_size(texts: pa.Array) -> int:
+    """Bytes of UTF-8 in an array of strings that was made of Python's."""
+    content = texts.buffers()[2]
+    return 0 if content is None else int(content.size)
+
+
 class Numbers:
     """The payloads of ``N``, measured.
 
-    :ivar width: the room that they need.
+    :param known_scale: most digits after the point of numbers of this attribute that were measured before; None for none.
+    :ivar width: the room that they need, together with those that were measured before.
+    :ivar texts: the payloads as an Arrow array.
     """
 
-    def __init__(self, payloads: Sequence[str | None]) -> None:
+    def __init__(self, payloads: Sequence[str | None], known_scale: int | None = None) -> None:
         self._payloads = payloads
-        self._texts = pa.array(payloads, pa.string())
+        self._known_scale = known_scale
+        self.texts = pa.array(payloads, pa.string())
         self._integers: pa.Array | None = None
+        self._decimals: pa.Array | None = None
         self._shapes: list[NumberShape | None] | None = None
         self.width = self._measure_at_once() or self._measure_each()
 
     def _measure_at_once(self) -> NumberWidth | None:
-        texts = self._texts
+        texts = self.texts
         joined = texts.buffers()[2]
         characters = b"" if joined is None else joined.to_pybytes()
         if characters.translate(None, _PLAIN_CHARACTERS):
             return None
         longest = pc.max(pc.binary_length(texts)).as_py() or 0
         try:
-            if b"." not in characters:
-                return self._measure_integers(longest)
-            return self._measure_fractions(longest)
+            if b"." not in characters and longest <= _INT64_DIGITS:
+                return self._measure_integers()
+            return self._measure_by_known_scale(longest) or self._measure_fractions(longest)
         except pa.ArrowInvalid:
             return None
 
-    def _measure_integers(self, longest: int) -> NumberWidth | None:
-        if longest > _INT64_DIGITS:
-            return self._measure_fractions(longest)
-        self._integers = self._texts.cast(pa.int64())
+    def _measure_integers(self) -> NumberWidth:
+        self._integers = self.texts.cast(pa.int64())
         extremes = pc.min_max(self._integers).as_py()
         largest = max(abs(extremes["min"] or 0), abs(extremes["max"] or 0))
         return NumberWidth(len(str(largest)) if largest else 0, 0)
 
-    def _measure_fractions(self, longest: int) -> NumberWidth | None:
-        point = pc.find_substring(self._texts, ".")
-        has_point = pc.greater_equal(point, 0)
-        if pc.any(pc.and_(has_point, pc.ends_with(self._texts, "0"))).as_py():
+    def _measure_by_known_scale(self, longest: int) -> NumberWidth | None:
+        """Measure by a cast that refuses what has more digits after the point: a tenth of the work of counting them."""
+        if self._known_scale is None or longest + self._known_scale > _SAFE_DIGITS:
             return None
-        length = pc.binary_length(self._texts)
+        try:
+            return self._measure_decimals(self._known_scale)
+        except pa.ArrowInvalid:
+            return None
+
+    def _measure_fractions(self, longest: int) -> NumberWidth | None:
+        point = pc.find_substring(self.texts, ".")
+        has_point = pc.greater_equal(point, 0)
+        if pc.any(pc.and_(has_point, pc.ends_with(self.texts, "0"))).as_py():
+            return None
+        length = pc.binary_length(self.texts)
         fraction = pc.if_else(has_point, pc.subtract(pc.subtract(length, point), 1), 0)
         scale = pc.max(fraction).as_py() or 0
         whole = pc.max(pc.if_else(has_point, point, length)).as_py() or 0
         # Arrow casts wrongly where the digits and the scale do not fit together: never come near that.
         if whole + scale > _SAFE_DIGITS or longest > _SAFE_DIGITS:
             return None
-        extremes = pc.min_max(self._texts.cast(pa.decimal128(_SAFE_DIGITS, scale))).as_py()
+        return self._measure_decimals(scale)
+
+    def _measure_decimals(self, scale: int) -> NumberWidth:
+        self._decimals = self.texts.cast(pa.decimal128(_SAFE_DIGITS, scale))
+        extremes = pc.min_max(self._decimals).as_py()
         integer_digits = max(
-            parse_number(format(value, "f")).integer_digits for value in extremes.values() if value is not None
+            (parse_number(format(value, "f")).integer_digits for value in extremes.values() if value is not None),
+            default=0,
         )
         return NumberWidth(integer_digits, scale)
 
@@ -128,7 +137,7 @@ class Numbers:
         :param encode: the exact encoder of one number for that type (:mod:`.cells`).
         """
         if type_text == "string":
-            return self._texts, ()
+            return self.texts, ()
         kind = arrow_type(type_text)
         if type_text == "int64":
             if self._integers is not None:
@@ -138,7 +147,8 @@ class Numbers:
             and self.width.fraction_digits <= kind.scale
             and self.width.integer_digits + kind.scale <= kind.precision
         ):
-            return self._texts.cast(kind), ()
+            is_made = self._decimals is not None and self._decimals.type == kind
+            return self._decimals if is_made else self.texts.cast(kind), ()
         cells = [None if text is None else encode(text) for text in self._payloads]
         misfits = [
             row
@@ -197,79 +207,6 @@ def check_nulls(payloads: Sequence[bool | None]) -> None:
         raise InvalidPayloadsError([row for row, payload in enumerate(payloads) if payload is False])
 
 
-class NestedValues:
-    """The payloads of ``L`` or ``M``, parsed and checked.
-
-    :param tag: ``L`` or ``M``.
-    :param payloads: JSON text (bytes or Raw) per row, or ``None``.
-    :ivar members: members of all JSON objects inside the payloads.
-    """
-
-    def __init__(self, tag: str, payloads: Sequence[Any]) -> None:
-        self._tag = tag
-        self._rows = [row for row, payload in enumerate(payloads) if payload is not None]
-        self._size = len(payloads)
-        self._raws = [bytes(payloads[row]) for row in self._rows]
-        self.members = count_members(b",".join(self._raws))
-        parsed = parse_together(self._raws)
-        self._plain = self._convert_exactly() if parsed is None else self._convert(parsed)
-
-    def _convert(self, values: list[Any]) -> list[Any]:
-        convert = _CONVERTERS[self._tag]
-        plain: list[Any] = []
-        invalid: list[int] = []
-        for index, value in enumerate(values):
-            try:
-                plain.append(convert(value, 0))
-            except (_NotPlainJsonError, LookupError, TypeError, AttributeError):
-                # The converter takes values apart, so the exact rules start from the text again.
-                self._look_closer(index, plain, invalid)
-        return self._or_invalid(plain, invalid)
-
-    def _convert_exactly(self) -> list[Any]:
-        plain: list[Any] = []
-        invalid: list[int] = []
-        for index in range(len(self._rows)):
-            self._look_closer(index, plain, invalid)
-        return self._or_invalid(plain, invalid)
-
-    def _look_closer(self, index: int, plain: list[Any], invalid: list[int]) -> None:
-        try:
-            value = {self._tag: parse_json(self._raws[index])}
-            validate_value(value)
-        except (InvalidRecordError, AttributeValueError):
-            invalid.append(self._rows[index])
-            return
-        plain.append(orjson.Fragment(plain_json_text(value)) if fits_plain_json(value) else _MISFIT)
-
-    @staticmethod
-    def _or_invalid(plain: list[Any], invalid: list[int]) -> list[Any]:
-        if invalid:
-            raise InvalidPayloadsError(invalid)
-        return plain
-
-    def values(self) -> dict[int, Any]:
-        """Row → parsed payload."""
-        return {row: orjson.loads(raw) for row, raw in zip(self._rows, self._raws, strict=True)}
-
-    def array(self) -> tuple[pa.Array, Sequence[int]]:
-        """The payloads as compact plain JSON text, and the rows that plain JSON cannot hold."""
-        texts: list[bytes | None] = []
-        if self._plain:
-            # All texts are written at once, with line feeds between them, which JSON text never holds.
-            parts = [_LINE_FEED] * (2 * len(self._plain) - 1)
-            parts[::2] = self._plain
-            texts = [*orjson.dumps(parts)[1:-1].split(b",\n,")]
-        cells: list[bytes | None] = [None] * self._size
-        misfits = []
-        for row, plain, text in zip(self._rows, self._plain, texts, strict=True):
-            if plain is _MISFIT:
-                misfits.append(row)
-            else:
-                cells[row] = text
-        return pa.array(cells, pa.string()), misfits
-
-
 def count_members(text: bytes) -> int:
     """Members of all objects in compact JSON: quotes before a colon, less those that are part of a string."""
     members = text.count(b'":')
@@ -291,80 +228,3 @@ def lines_with_uncounted_names(text: bytes) -> list[int]:
     if not any(find(text) for find in _BLANKS_BEFORE_A_COLON):
         return []
     return [index for index, line in enumerate(text.split(b"\n")) if _find_uncounted_name(line)]
-
-
-def parse_together(raws: Sequence[bytes]) -> list[Any] | None:
-    """Parse many JSON texts at once, or ``None`` where one is not compact or names a member twice."""
-    joined = b"[" + b",".join(raws) + b"]"
-    try:
-        values: list[Any] = orjson.loads(joined)
-        # A name that occurs twice is lost by the parser; the text then comes out shorter.
-        return values if orjson.dumps(values) == joined else None
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return None
-
-
-_LINE_FEED = orjson.Fragment(b"\n")
-_MISFIT = orjson.Fragment(b"null")
-
-
-class _NotPlainJsonError(Exception):
-    """A set or binary, or something that the exact rules must look at."""
-
-
-def _convert_list(payload: list[dict[str, Any]], depth: int) -> list[Any]:
-    if type(payload) is not list or depth >= MAXIMUM_NESTING:
-        raise _NotPlainJsonError
-    depth += 1
-    plain: list[Any] = []
-    for value in payload:
-        tag, inner = value.popitem()
-        if value:
-            raise _NotPlainJsonError
-        if tag == "S" and type(inner) is str:
-            plain.append(inner)
-        else:
-            plain.append(_CONVERTERS[tag](inner, depth))
-    return plain
-
-
-def _convert_map(payload: dict[str, Any], depth: int) -> dict[str, Any]:
-    if type(payload) is not dict or depth >= MAXIMUM_NESTING:
-        raise _NotPlainJsonError
-    depth += 1
-    for name, value in payload.items():
-        tag, inner = value.popitem()
-        if value:
-            raise _NotPlainJsonError
-        # In place: a new value under an old name does not disturb the iteration.
-        if tag == "S" and type(inner) is str:
-            payload[name] = inner
-        else:
-            payload[name] = _CONVERTERS[tag](inner, depth)
-    return payload
-
-
-def _convert_number(payload: str, _: int) -> orjson.Fragment:
-    if _matches_plain_number(payload) is None:
-        raise _NotPlainJsonError
-    return orjson.Fragment(payload)
-
-
-def _convert_boolean(payload: Any, _: int) -> Any:
-    if type(payload) is not bool:
-        raise _NotPlainJsonError
-    return payload
-
-
-def _convert_null(payload: Any, _: int) -> None:
-    if payload is not True:
-        raise _NotPlainJsonError
-
-
-_CONVERTERS: dict[str, Callable[[Any, int], Any]] = {
-    "N": _convert_number,
-    "BOOL": _convert_boolean,
-    "NULL": _convert_null,
-    "L": _convert_list,
-    "M": _convert_map,
-}

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -51,6 +52,11 @@ _PAYLOAD_TYPES: dict[str, Any] = {
 }
 
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
+
+_ITEM_FRAME = len('{"Item":{}}') - 1
+_CHANGE_FRAME = len('{"Metadata":{"WriteTimestampMicros":{"N":""}},"Keys":{}}') - 1
+_NEW_IMAGE_FRAME, _OLD_IMAGE_FRAME = len(',"NewImage":{}') - 1, len(',"OldImage":{}') - 1
+"""Bytes around images. Of the commas in an image there is one less than attributes."""
 
 Slot = tuple[str, str]
 """An attribute and one type tag of it."""
@@ -113,6 +119,7 @@ class Run:
     :ivar line_of_row: index of each row's line.
     :ivar quarantined: (index of the line, reason, line).
     :ivar members: JSON object members of the typed lines outside of their images.
+    :ivar frame_bytes: bytes of the typed lines outside of their images, as compact JSON; the braces of an image, less one comma, count here.
     """
 
     images: Images
@@ -125,6 +132,7 @@ class Run:
     line_of_row: list[int] = field(default_factory=list)
     quarantined: list[tuple[int, str, bytes]] = field(default_factory=list)
     members: int = 0
+    frame_bytes: int = 0
 
     @property
     def rows(self) -> int:
@@ -138,6 +146,7 @@ class LineDecoder:
     :param export_type: decides what a record looks like.
     :param view: decides between ``PUT`` and ``INSERT``.
     :ivar reads_exactly: whether the next run is better read record by record; follows from the lines before it.
+    :ivar scales: of numbers in the lines so far, most digits after the point.
     :ivar keys: names of the key attributes, of changes: complete after the first valid line, as all lines of a table have the same.
     """
 
@@ -147,6 +156,7 @@ class LineDecoder:
         self._runs = 0
         self.reads_exactly = False
         self.keys: frozenset[str] = frozenset()
+        self.scales: dict[Slot, int] = {}
         self._failed: list[Record] = []
         self._tags: dict[str, Counter[str]] = {}
         self._shape = Shape({})
@@ -163,25 +173,29 @@ class LineDecoder:
             start += size
             self._runs += 1
 
-    def decode(self, lines: Sequence[bytes], doubtful: set[int], *, all_exact: bool = False) -> Run:
+    def decode(self, lines: Sequence[bytes], doubtful: set[int]) -> Run:
         """Decode a run of lines.
 
         :param doubtful: indexes of lines that must be read exactly.
-        :param all_exact: whether all lines must be.
         """
         self._failed = []
         run = Run(Images(self._shape), Images(self._keys_shape), Images(self._shape), lines)
-        add = self._add_item if self._export_type is ExportType.FULL_EXPORT else self._add_change
+        is_full = self._export_type is ExportType.FULL_EXPORT
+        add = self._item_adder(run) if is_full else partial(self._add_change, run)
+        note_line = run.line_of_row.append
         for index, line in enumerate(lines):
-            if not (all_exact or index in doubtful):
+            if index not in doubtful:
                 try:
-                    add(run, line)
+                    add(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NotPlainError):
                     pass
                 else:
-                    run.line_of_row.append(index)
+                    note_line(index)
                     continue
             self._add_exactly(run, index, line)
+        if is_full:
+            run.members = run.rows - len(run.images.exact)
+            run.frame_bytes = run.members * _ITEM_FRAME
         return run
 
     def judge(self, rows: int, slots: int, values: int) -> None:
@@ -244,13 +258,14 @@ class LineDecoder:
         record_type = _item_record(self._shape) if self._export_type is ExportType.FULL_EXPORT else _ChangeRecord
         self._decode_record = msgspec.json.Decoder(record_type).decode
 
-    def _add_item(self, run: Run, line: bytes) -> None:
-        run.images.typed.append(self._decode_record(line).Item)
-        run.members += 1
+    def _item_adder(self, run: Run) -> Callable[[bytes], None]:
+        decode_record, append = self._decode_record, run.images.typed.append
+        return lambda line: append(decode_record(line).Item)
 
     def _add_change(self, run: Run, line: bytes) -> None:
         record: Any = self._decode_record(line)
-        written_at = _micros(record.Metadata.WriteTimestampMicros.N)
+        micros = record.Metadata.WriteTimestampMicros.N
+        written_at = _micros(micros)
         has_new, has_old = bool(record.NewImage), bool(record.OldImage)
         # The keys of a removed item are its row, and checked as such.
         key = self._keys_shape.decode(record.Keys) if has_new else self._empty_key
@@ -260,6 +275,7 @@ class LineDecoder:
         run.keys.typed.append(key)
         run.old_images.typed.append(old_image)
         run.members += 4 + has_new + has_old
+        run.frame_bytes += _CHANGE_FRAME + len(micros) + has_new * _NEW_IMAGE_FRAME + has_old * _OLD_IMAGE_FRAME
         run.operations.append(operation_of(has_new_image=has_new, has_old_image=has_old, view=self._view))
         run.written_at.append(written_at)
         run.old_texts.append(record.OldImage if has_old else None)

@@ -248,7 +248,9 @@ def _recovery_off(facts: TableFacts) -> Finding | None:
     return Finding(
         Trouble.RECOVERY_OFF,
         "point-in-time recovery is off, so that nothing more can be exported",
-        "enable point-in-time recovery, then trigger the DAG with new_base: true, because what was written meanwhile is in no export",
+        "enable point-in-time recovery, then trigger the DAG with new_base: true, because what was written meanwhile is in no export"
+        if facts.head
+        else "enable point-in-time recovery, then let the DAG run: it makes the base",
         facts.head,
     )
 
