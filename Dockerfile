@@ -19,6 +19,7 @@ FROM apache/airflow:${AIRFLOW_VERSION}-python3.12 AS airflow
 ARG AIRFLOW_VERSION
 COPY --from=wheel /wheels /wheels
 COPY constraints/constraints-3.12.txt /wheels/constraints.txt
-# Airflow itself stays what the image has: the constraint pins the same version.
+# Airflow itself stays what the image has: the constraint pins the same version. Any AIRFLOW_UID may write the lab's bundle: the group is 0.
 RUN pip install --no-cache-dir --constraint /wheels/constraints.txt "apache-airflow==${AIRFLOW_VERSION}" /wheels/*.whl \
-    && mkdir -p /opt/airflow/lab-bundle /opt/airflow/bundle
+    && mkdir -p /opt/airflow/lab-bundle /opt/airflow/bundle \
+    && chmod g+rwX /opt/airflow/lab-bundle

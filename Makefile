@@ -27,7 +27,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs test-versions clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs links test-versions clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -123,6 +123,10 @@ docs: $(VENV)/.docs-$(MINOR) ## Build the pages into build/docs; a warning is an
 	@$(VENV)/bin/sphinx-build --builder html --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/docs-cache --conf-dir docs $(ARGS) . build/docs
 	@echo "docs: build/docs/index.html"
 
+links: $(VENV)/.docs-$(MINOR) ## Ask other sites for every page that ours link to (needs the internet).
+	@$(VENV)/bin/sphinx-build --builder linkcheck --quiet --doctree-dir build/docs-cache --conf-dir docs $(ARGS) . build/links
+	@echo "links: ok"
+
 test-versions: venv ## Test with the lowest and newest Airflow that is supported (ARGS="3.3.1" for another).
 	@PYTHONPATH=. $(VENV)/bin/python scripts/versions.py $(ARGS)
 
@@ -139,7 +143,7 @@ constraints: ## Write constraints/ anew with the newest versions (needs uv).
 	@scripts/lock.sh $(ARGS)
 
 clean: ## Remove what was made, environments too.
-	@rm -rf build $(VENV) $(TEST_VENV) local_aws/.venv .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	@rm -rf build $(VENV) $(TEST_VENV) $(CHECKS_VENV) local_aws/.venv .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from demo import history
 from demo.cloud import Cloud
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         lay_down(Cloud(Lab(options.endpoint_url)), options.into)
-    except (DemoError, LabError, BotoCoreError) as error:
+    except (DemoError, LabError, BotoCoreError, ClientError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,6 +2,8 @@
 
 ``make secrets`` calls it; detect-secrets does the looking. Judged findings are in ``.secrets.baseline``, in detect-secrets'
 own form: hashes, never the text. Lines may move without being judged again; another text, kind or file may not.
+
+Each call plants a key in a folder of its own first: a scan that would find nothing anywhere must not pass.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from detect_secrets.core import baseline
@@ -21,6 +24,8 @@ BASELINE = ROOT / ".secrets.baseline"
 PICTURES = (".png", ".jpg")
 PUBLIC = "^lab$"
 """The password of every account of the local AWS, which tests need in many places."""
+PLANTED = "AKIA" + "QYRTW3X7ZPLK5V2M"
+"""A key of AWS's form that nobody has, in two parts so that it is not found here."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,16 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
         "--write", action="store_true", help="judge all findings as harmless, once you have looked at them"
     )
     options = parser.parse_args(arguments)
-    names = committed_files()
-    with default_settings() as settings:
-        settings.filters["detect_secrets.filters.regex.should_exclude_secret"] = {"pattern": [PUBLIC]}
-        get_filters.cache_clear()
-        found = SecretsCollection(root=str(ROOT))
-        found.scan_files(*names)
-        document = baseline.format_for_output(found)
+    if not planted_key_is_found():
+        print(
+            "secrets: a planted key is not found, so nothing would be. "
+            "Remedy: compare scripts/secret_scan.py with the installed detect-secrets",
+            file=sys.stderr,
+        )
+        return 1
+    names = committed_files(ROOT)
+    document = scan(ROOT, names)
     if options.write:
         BASELINE.write_text(json.dumps(without_what_changes(document), indent=2) + "\n")
-        print(f"{BASELINE.name}: {sum(map(len, document['results'].values()))} findings, judged as harmless")
+        print(f"{BASELINE.name}: {len(findings(document))} findings, judged as harmless")
         return 0
     judged = {finding for finding, _ in findings(json.loads(BASELINE.read_text()))}
     new = [(finding, line) for finding, line in findings(document) if finding not in judged]
@@ -53,11 +60,33 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if new else 0
 
 
-def committed_files() -> list[str]:
-    """List what git has or would add, pictures and the baseline aside."""
+def planted_key_is_found() -> bool:
+    """Scan a temporary git folder that has a key in one file and an innocent text in another: the first alone must be found."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+        (root / "with_key.py").write_text(f'key = "{PLANTED}"\n')
+        (root / "without.py").write_text('greeting = "hello"\n')
+        found = findings(scan(root, committed_files(root)))
+    return {name for (name, _, _), _ in found} == {"with_key.py"}
+
+
+def scan(root: Path, names: list[str]) -> dict[str, object]:
+    """Look for secrets in these files below a folder; the answer has the form of a baseline."""
+    with default_settings() as settings:
+        settings.filters["detect_secrets.filters.regex.should_exclude_secret"] = {"pattern": [PUBLIC]}
+        get_filters.cache_clear()
+        found = SecretsCollection(root=str(root))
+        found.scan_files(*names)
+        document: dict[str, object] = baseline.format_for_output(found)
+    return document
+
+
+def committed_files(root: Path) -> list[str]:
+    """List what git has or would add below a folder, pictures and the baseline aside."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [name for name in names if not name.endswith(PICTURES) and name != BASELINE.name and (ROOT / name).is_file()]
+    names = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in names if not name.endswith(PICTURES) and name != BASELINE.name and (root / name).is_file()]
 
 
 def findings(document: dict[str, object]) -> list[tuple[tuple[str, str, str], int]]:

@@ -112,6 +112,12 @@ def test_the_lab_comes_with_its_profile_only(compose):
     assert port in compose["services"]["lab"]["command"]
 
 
+def test_the_lab_does_not_come_back_empty_and_any_user_may_write_its_bundle(compose):
+    assert compose["services"]["lab"]["restart"] == "no"
+    folder = next(each.split(":")[1] for each in compose["x-airflow"]["volumes"] if each.startswith("lab-bundle:"))
+    assert f"chmod g+rwX {folder}" in (ROOT / "Dockerfile").read_text()
+
+
 def test_airflow_knows_every_setting(compose):
     import airflow.config_templates
 

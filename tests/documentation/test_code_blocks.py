@@ -1,4 +1,4 @@
-"""What the pages tell people to type is what the program takes: YAML, Python, JSON, shell, ``ddb-export`` and ``make``."""
+"""What the pages tell people to type is what takes it: YAML, Python, JSON, SQL, shell, ``ddb-export``, ``make`` and ``docker``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sqlglot
 import yaml
 from airflow.sdk import DAG
 
@@ -19,7 +20,7 @@ from ddb_export import cli, load_tables
 from ddb_export.cli.arguments import build_parser
 from ddb_export.config.model import TableConfiguration
 from ddb_export.exceptions import UsageError
-from tests.documentation.pages import PAGES, ROOT, Block, blocks, inline_code
+from tests.documentation.pages import PAGES, ROOT, Block, blocks, blocks_of, inline_code, prose
 
 KEYS = {*TableConfiguration.model_fields, "defaults", "tables"}
 REQUIRED = {
@@ -29,9 +30,17 @@ REQUIRED = {
     "schedule": "@daily",
     "start_date": "2026-01-31",
 }
-TERMINAL = ("", "sh", "text")
+SHELL = ("sh", "bash")
+TERMINAL = ("", "text", *SHELL)
+OTHER = {
+    "json NEW_IMAGE": "tests/conversion/test_examples.py",
+    "{toctree}": "make docs",
+    "{eval-rst}": "make docs",
+}
+"""Languages of blocks that have their check elsewhere, and where."""
 COMMAND = re.compile(r"^(?:\$ )?(ddb-export(?: .*)?)$", re.MULTILINE)
-MAKE = re.compile(r"^make ((?:[a-z][a-z-]*)?)")
+MAKE = re.compile(r"(?:^|^\$ |&& )make ([^;&|\n]*)", re.MULTILINE)
+DOCKER = re.compile(r"(?:^|^\$ |&& )docker ((?:compose|build) [^;&|\n]*)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
@@ -79,7 +88,23 @@ def test_json_is_json(block: Block):
         text = text[end:].strip()
 
 
-@pytest.mark.parametrize("block", blocks("sh"), ids=str)
+@pytest.mark.parametrize("block", blocks("sql"), ids=str)
+def test_sql_is_what_athena_reads(block: Block):
+    assert not any(isinstance(each, sqlglot.exp.Command) for each in sqlglot.parse(block.text, read="athena"))
+
+
+@pytest.mark.parametrize("block", blocks("mermaid"), ids=str)
+def test_a_drawing_says_of_what_kind_it_is(block: Block):
+    assert re.match(r"(flowchart (LR|TB|TD)|sequenceDiagram|stateDiagram-v2)\n", block.text)
+
+
+def test_every_language_of_a_block_has_a_check():
+    used = {block.language for page in PAGES for block in blocks_of(page)}
+
+    assert used <= {"yaml", "python", "json", "sql", "mermaid", *TERMINAL, *OTHER}
+
+
+@pytest.mark.parametrize("block", blocks(*SHELL), ids=str)
 def test_shell_is_shell(block: Block):
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
 
@@ -101,9 +126,50 @@ def test_commands_and_options_in_the_text_exist(page: Path):
             assert words[1] in commands, code
             usage = help_of(words[1])
             assert [word for word in words if word.startswith("--") and word.split("=")[0] not in usage] == [], code
-        target = MAKE.match(code)
-        if target and target[1]:
-            assert target[1] in targets(), code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_make_and_docker_are_asked_for_is_there(page: Path):
+    assert [problem for code in typed(page) for problem in unknown(code)] == []
+
+
+def typed(page: Path) -> list[str]:
+    """List what a page says to type: its blocks for a terminal, fenced or indented, and its inline code."""
+    fenced = [block.text for block in blocks_of(page) if block.language in TERMINAL]
+    return [*fenced, *re.findall(r"^    (\S.*)$", prose(page), re.MULTILINE), *inline_code(page)]
+
+
+def unknown(code: str) -> list[str]:
+    """List the targets of ``make``, profiles and services of ``docker compose`` and stages of ``docker build`` that are not there."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    profiles = {name for service in compose.values() for name in service.get("profiles", [])}
+    stages = set(re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    found = [
+        f"make {word}"
+        for line in MAKE.findall(code)
+        for word in shlex.split(line, comments=True)
+        if not re.match(r"-|[A-Z_]+=|…", word) and word not in targets()
+    ]
+    for line in DOCKER.findall(code):
+        for option, known in (("--profile", profiles), ("--scale", set(compose)), ("--target", stages)):
+            named = re.findall(rf"{option}[ =]([\w-]+)", line)
+            found += [f"docker {option} {name}" for name in named if name not in known]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "problems"),
+    [
+        ("make demo ARGS=--keep  # some words", []),
+        ("cd it && make dmeo test", ["make dmeo"]),
+        ("$ docker compose --profile lab up --scale worker=4", []),
+        ("docker compose --profile=lba up --scale wroker=4", ["docker --profile lba", "docker --scale wroker"]),
+        ("docker build --target airflow .", []),
+        ("docker build --target ariflow .", ["docker --target ariflow"]),
+    ],
+)
+def test_a_wrong_target_profile_service_or_stage_would_be_seen(code: str, problems: list[str]):
+    assert unknown(code) == problems
 
 
 def help_of(command: str) -> set[str]:

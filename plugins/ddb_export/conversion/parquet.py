@@ -38,7 +38,7 @@ from ddb_export.exceptions import ConversionError
 FOOTER_KEY = "ddb_export.columns"
 """The footer's key-value entry that maps columns to attributes."""
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Grows with every change that makes other bytes of the same input; part of a generation's name."""
 
 _SAMPLE_BLOCKS = 8

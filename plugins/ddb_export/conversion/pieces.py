@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 65_536
 ROW_GROUP_BYTES = 16 << 20
-ROW_GROUP_CELLS = 12 << 20
+ROW_GROUP_CELLS = 8 << 20
 """A row group is closed by the block that reaches one of these: rows, bytes of JSON (items have up to 400 KB), or
 rows times columns (an empty cell of text still takes four bytes)."""
 
-COLUMN_CHUNKS = 24 << 10
+COLUMN_CHUNKS = 16 << 10
 """Column chunks (row groups times columns) after which the next file begins. Their metadata, about 2 KB each, is held until a
 file is closed; without a bound the memory would grow with the data file."""
 
