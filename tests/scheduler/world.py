@@ -181,6 +181,15 @@ class Lake:
         objects = [each for page in found for each in page.get("Contents", ())]
         return {each["Key"]: each["ETag"] for each in objects if each["Key"].endswith(".parquet")}
 
+    def forget_incidents(self) -> None:
+        """Delete the memory of what was told, and of whom it could not be told."""
+        s3 = self.world.aws("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix=f"dynamodb/{self.name}/ledger/incidents/"
+        )
+        for each in [each for page in pages for each in page.get("Contents", ())]:
+            s3.delete_object(Bucket=BUCKET, Key=each["Key"])
+
     def _exports(self) -> list[dict[str, Any]]:
         return [
             each for each in self.world.lab.exports(self.world.account) if f"/{self.name}/" in f"/{each['prefix']}/"
