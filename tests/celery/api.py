@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from demo.airflow_api import AirflowApi
+from demo.airflow_api import AirflowApi, Json
 from tests.celery.stack import Stack
 
 
@@ -33,3 +33,13 @@ class CeleryApi(AirflowApi):
         """
         answer = self._client.post("/auth/token", json={"username": name, "password": password})
         self._client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+
+    def running(self) -> list[Json]:
+        """Return the task instances of all DAGs that are running now."""
+        answer = self.get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
+        return list(answer["task_instances"])
+
+    def succeeded(self, operator: str) -> int:
+        """Count the task instances of an operator, in all DAGs, that succeeded."""
+        path = "/dags/~/dagRuns/~/taskInstances"
+        return int(self.get(path, state="success", operator=operator, limit=1)["total_entries"])

@@ -1,4 +1,4 @@
-"""Many tables at once on two workers, one of which is lost half-way: everything ends verified, published and billed once.
+"""Many tables at once on two workers, one of which is lost half-way, in the midst of mapped conversions: all ends verified, published, billed once.
 
 Beside the compose file, to be affordable: small tables, tasks' modules loaded before workers fork (``demo/airflow_local_settings.py``), and
 a shorter time after which Airflow takes a task that says nothing for dead (five minutes by default).
@@ -13,16 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from demo.airflow_api import Json
 from demo.cloud import Cloud
 from local_aws.client import Lab
 from scripts.environment import ROOT
 from tests.celery.api import CeleryApi
 from tests.celery.completeness import require_complete
+from tests.celery.loss import CONVERT, HAND_OVER, PUBLISH, Loss, name_of
 from tests.celery.placement import AIRFLOW_HOME
 from tests.celery.stack import Stack
 from tests.scheduler.real_airflow import wait_for
@@ -46,7 +46,9 @@ _DECLARED = {
 }
 _LOST = "worker-2"
 _PRELOAD = ROOT / "demo" / "airflow_local_settings.py"
+_POLL_SECONDS = 1.0
 _HALF_WAY_SECONDS = 2400.0
+_AGAIN_SECONDS = 900.0
 _END_SECONDS = 3600.0
 
 
@@ -108,25 +110,16 @@ class Fleet:
         return len(self.world.names)
 
     def run(self, api: CeleryApi) -> None:
-        """Wait until half of the tables are verified, kill a worker with all that it runs, and wait for the end."""
-        self._wait(
-            "half of the tables to be verified", _HALF_WAY_SECONDS, lambda: self._verified(api) * 2 >= self._tables
-        )
-        lost = self._wait(f"a mapped task on {_LOST}", 120.0, lambda: self._mapped_on_lost(api))
-        killed = datetime.now(UTC)
-        self.stack.processes.kill(_LOST)
-        words = ", ".join(f"{each['task_id']} of {each['dag_id'].removeprefix('ddb_export__')}" for each in lost)
-        self.say(
-            f"{self._verified(api)} of {self._tables} tables verified: {_LOST} killed (SIGKILL) with its tasks: {words}"
-        )
+        """Kill a worker half-way through the conversions, with one in its hands; wait until others have its tasks, and for the end."""
+        loss = Loss(self.stack.processes, api, _LOST, self._tables)
+        lost = self._wait("half of the conversions, and one to kill", _HALF_WAY_SECONDS, loss.kill_while_it_converts)
+        self.say(f"{self._progress(api)}: {_LOST} killed (SIGKILL) while it ran {', '.join(map(name_of, lost.tasks))}")
+        again = self._wait("lost tasks to be begun again", _AGAIN_SECONDS, lambda: loss.begun_again(lost))
+        later = (f"{name_of(each)} on {each['hostname']} after {lost.seconds_until(each):.0f} s" for each in again)
+        self.say(f"all {len(again)} tasks that {_LOST} ran were begun again: {', '.join(later)}")
         self._wait("every run to end", _END_SECONDS, lambda: self._ended(api) == self._tables)
-        again = [self._instance(api, each) for each in lost]
-        assert {each["state"] for each in again} == {"success"}, again
-        begun = [datetime.fromisoformat(each["start_date"]) for each in again if each["hostname"] != _LOST]
-        later = [f"{(each - killed).total_seconds():.0f} s" for each in sorted(begun)]
-        self.say(
-            f"tasks that the lost worker had, begun again on the other: {', '.join(later) or 'none'} after it was killed"
-        )
+        ended = {name_of(each): each["state"] for each in map(loss.now, lost.tasks)}
+        assert set(ended.values()) == {"success"}, ended
 
     def require_green(self, api: CeleryApi) -> None:
         """Check that every run ended well, and say how many tasks there were and where the last try of each ran."""
@@ -143,36 +136,20 @@ class Fleet:
             + ", ".join(f"{number} on {host}" for host, number in sorted(hosts.items()))
         )
 
-    def _verified(self, api: CeleryApi) -> int:
-        return self._count(api, state="success", operator="HandOverOperator")
+    def _progress(self, api: CeleryApi) -> str:
+        verified, converted, published = (api.succeeded(each) for each in (HAND_OVER, CONVERT, PUBLISH))
+        return (
+            f"{verified} of {self._tables} tables verified, {converted} conversions done, {published} tables published"
+        )
 
     def _ended(self, api: CeleryApi) -> int:
         answers = [api.get("/dags/~/dagRuns", state=state, limit=1) for state in ("success", "failed")]
         return sum(int(answer["total_entries"]) for answer in answers)
 
-    def _mapped_on_lost(self, api: CeleryApi) -> list[Json]:
-        running = [each for each in self._running(api) if each["hostname"] == _LOST]
-        return running if any(each["map_index"] >= 0 for each in running) else []
-
-    @staticmethod
-    def _running(api: CeleryApi) -> list[Json]:
-        answer = api.get("/dags/~/dagRuns/~/taskInstances", state="running", limit=100)
-        return list(answer["task_instances"])
-
-    @staticmethod
-    def _instance(api: CeleryApi, instance: Json) -> Json:
-        found = api.task_instances(instance["dag_id"], instance["dag_run_id"])
-        keys = ("task_id", "map_index")
-        return next(each for each in found if all(each[key] == instance[key] for key in keys))
-
-    @staticmethod
-    def _count(api: CeleryApi, **filters: str) -> int:
-        return int(api.get("/dags/~/dagRuns/~/taskInstances", limit=1, **filters)["total_entries"])
-
     def _wait(self, what: str, seconds: float, question: Callable[[], Any]) -> Any:
         def asked() -> Any:
             self.stack.processes.require_alive()
-            time.sleep(2)
+            time.sleep(_POLL_SECONDS)
             return question()
 
         return wait_for(what, asked, seconds)

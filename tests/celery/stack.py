@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from demo.airflow_processes import AirflowProcesses, free_ports
+from demo.airflow_processes import AirflowProcesses, free_ports, groups_of
 from demo.errors import DemoError
 from scripts.environment import ROOT
 from tests.celery.compose import fill_in, in_order, read_services, read_variables
@@ -57,6 +59,21 @@ class ContainerProcesses(AirflowProcesses):
         del self._processes[name]
         if code:
             raise DemoError(name, f"it ended with code {code}", f"see {self.log(name)}")
+
+    def hold(self, name: str) -> None:
+        """Stop all processes of a container where they are, with SIGSTOP."""
+        # A process that was started while the groups were listed is found by the second look.
+        for _ in range(2):
+            self._signal(name, signal.SIGSTOP)
+
+    def release(self, name: str) -> None:
+        """Let a container that was held go on."""
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, sent: signal.Signals) -> None:
+        for group in groups_of({self._processes[name].pid}):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, sent)
 
 
 @dataclass
