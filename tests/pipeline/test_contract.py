@@ -378,8 +378,9 @@ def test_what_glue_points_at_is_not_older_whatever_the_ledger_says(table: Contra
 
 
 def test_without_a_contract_generations_are_named_as_ever() -> None:
+    from ddb_export.conversion.parquet import CONVERTER_VERSION
     from ddb_export.domain.schema import SchemaDocument
 
     plain = Generation("arn", "snapshots/export_time=x", SchemaDocument())
-    assert plain.converter_version == "2"
+    assert plain.converter_version == str(CONVERTER_VERSION)
     assert replace(plain, contract=Contract(column_limit=5, quarantine_limit="0")).name == plain.name

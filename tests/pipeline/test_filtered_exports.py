@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_a_botocore_that_knows_no_filter_is_refused_before_anything_is_claimed(t
 def _old_client(table: LakeTable, folder: Path) -> Any:
     """A client whose model is the installed one without filters, as an older botocore has it."""
     loader = get_session().get_component("data_loader")
-    model = loader.load_service_model("dynamodb", "service-2")
+    model = deepcopy(loader.load_service_model("dynamodb", "service-2"))
     for shape in ("ExportTableToPointInTimeInput", "ExportDescription"):
         del model["shapes"][shape]["members"]["FilterSpecification"]
     target = folder / "dynamodb" / "2012-08-10"
