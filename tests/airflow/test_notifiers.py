@@ -14,7 +14,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 from aiosmtpd.controller import Controller
+from airflow.sdk import BaseNotifier
+from airflow.sdk._shared.secrets_masker import redact
 
 from ddb_export.config.alerts import NotifierConfiguration
 from ddb_export.domain.incidents import NoticeKind
@@ -38,6 +41,19 @@ NOTICE = Notice(
     "docs/runbook.md#late",
     "http://airflow/dags/ddb_export__orders/runs",
 )
+
+
+class Webhook(BaseNotifier):
+    """Posts to an address that is itself a password, and raises what the library raises, as many notifiers do."""
+
+    template_fields = ("url",)
+
+    def __init__(self, *, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def notify(self, _context: Any) -> None:
+        requests.post(self.url, json={}, timeout=5)
 
 
 class MailServer:
@@ -213,3 +229,14 @@ def test_a_mail_server_that_is_down_is_one_line_with_its_remedy(airflow_database
         NotReachableError, match=r"^notifier .*SmtpNotifier: it could not tell .* Remedy: mend its connection"
     ):
         tell("smtp", to="a@example.com", from_email="b@example.com", smtp_conn_id="mail")
+
+
+def test_the_address_of_a_webhook_is_in_no_error_and_masked_in_logs(caplog):
+    url = f"http://127.0.0.1:{_free_port()}/api/webhooks/4711/Ab3-dEf_gHiJkLmN"
+    with pytest.raises(
+        NotReachableError, match=r"Webhook: it could not tell \(ConnectionError: .*url: /api/\*\*\*/"
+    ) as raised:
+        send(NOTICE, [{"notifier": f"{__name__}.Webhook", "arguments": {"url": url + "?of={{ notice.table }}"}}], {})
+    assert "Ab3-dEf_gHiJkLmN" not in f"{raised.value}{caplog.text}"
+    # The traceback keeps the library's words: Airflow's log must not.
+    assert "Ab3-dEf_gHiJkLmN" not in str(redact(f"Max retries exceeded with url: {url}"))

@@ -6,6 +6,7 @@ import re
 import runpy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable as CoreCron
 from airflow.timetables.trigger import CronTriggerTimetable as CoreCronTrigger
 
 from ddb_export import ConfigurationError, TableConfiguration, UsageError, build_dag, export_task_group
+from ddb_export.exceptions import PlanError
+from ddb_export.operators.runs import data_interval
 from tests.airflow.airflow_runs import run_scheduled
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
@@ -140,3 +143,12 @@ def test_a_declared_table_takes_no_keys():
     table = TableConfiguration.declare(table="orders", schedule=None, start_date=START, **KEYS)
     with DAG("own", schedule=None, start_date=START), pytest.raises(UsageError, match="give one of them"):
         export_task_group(table, owner="ann")
+
+
+def test_a_run_whose_interval_is_not_of_whole_minutes_says_what_to_change():
+    odd = START.replace(second=30)
+    context: Any = {"data_interval_start": START, "data_interval_end": odd, "dag_run": SimpleNamespace(run_id="r")}
+    with pytest.raises(
+        PlanError, match=r"run r: its data interval .* Remedy: give the DAG a start_date .* whole minutes"
+    ):
+        data_interval(context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from ddb_export.cli import main
 from ddb_export.domain.freshness import Trouble
+from ddb_export.domain.incidents import NoticeKind
 from ddb_export.domain.notices import Notice
 from ddb_export.pipeline.alerting import Watched, check_table
 from tests.pipeline.tables import BUCKET, START, LakeTable
@@ -101,3 +103,14 @@ def test_a_stray_or_damaged_object_keeps_nothing_from_being_told(table, key, con
     for _ in range(2):
         assert troubles(table, told) == [Trouble.LATE]
     assert [notice.subject for notice in told] == ["[ddb_export] orders: late"]
+
+
+def test_what_is_muted_while_it_lasts_is_not_said_to_be_over(table, aws):
+    told: list[Notice] = []
+    aws("dynamodb").update_continuous_backups(
+        TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+    )
+    assert troubles(table, told) == [Trouble.RECOVERY_OFF]
+    muted = replace(watched(table), mute=("recovery-off",))
+    assert check_table(muted, table.store, table.dynamodb, told.append).findings == ()
+    assert [notice.kind for notice in told] == [NoticeKind.ALERT]

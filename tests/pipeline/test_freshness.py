@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from ddb_export.domain.cost import Estimate, EstimateLine
-from ddb_export.domain.evidence import VerifiedEntry
+from ddb_export.domain.evidence import Claim, VerifiedEntry
 from ddb_export.domain.freshness import Trouble, find_troubles
 from ddb_export.domain.plan import Action, PlannedExport
 from ddb_export.pipeline.estimate import note_estimate, noted_estimates
@@ -102,3 +102,31 @@ def test_bills_far_above_their_estimate(table):
     last = last_verified(table.ledger, table.ledger.read())
     assert last
     assert last.export == "20260301T0100Z-20260301T0200Z-a1"
+
+
+def begin_again(table: LakeTable, hours: float) -> Claim:
+    """Claim the base of a new chain."""
+    wanted = replace(table.wanted(hours), closes_chain=table.ledger.read().number)
+    return table.ledger.claim([wanted], table.table_id, table.now)[0]
+
+
+def test_while_a_new_base_is_made_the_data_is_as_old_as_the_chain_before_it(table):
+    spoken(table)
+    table.until(9.2)
+    begin_again(table, 9)
+    now = table.now
+    facts = gather(table.ledger, START - timedelta(days=60), now)
+    assert (facts.head, facts.closed_head) == (None, at(7))
+    assert find_troubles(facts, now, sla=timedelta(hours=3)) == ()
+    (found,) = find_troubles(facts, now, sla=timedelta(hours=2))
+    assert (found.trouble, found.last_good) == (Trouble.LATE, at(7))
+    assert found.cause.startswith(
+        "the data is complete to 2026-03-01T07:00:00Z, 2 h 12 min ago; the SLA is 2 h; a new chain was begun"
+    )
+    # A further one changes nothing of that; once it is verified, it counts.
+    table.until(10.2)
+    newest = begin_again(table, 10)
+    assert gather(table.ledger, START, table.now).closed_head == at(7)
+    table.work.verify(newest, table.export(newest), None, table.now)
+    facts = gather(table.ledger, START, table.now)
+    assert (facts.head, facts.closed_head) == (at(10), None)

@@ -145,6 +145,7 @@ class TableFacts:
     :param full_bills: what full exports were billed of which an estimate is known.
     :param recovery: point-in-time recovery; None if it was not asked for.
     :param quarantined: newest exports of which lines are in quarantine, in order of time.
+    :param closed_head: how far the chain before was complete, while the base of the present one is not verified.
     """
 
     head: datetime | None
@@ -156,6 +157,12 @@ class TableFacts:
     full_bills: tuple[FullBill, ...] = ()
     recovery: PointInTimeRecovery | None = None
     quarantined: tuple[QuarantinedLines, ...] = ()
+    closed_head: datetime | None = None
+
+    @property
+    def complete_to(self) -> datetime | None:
+        """How far readers have complete data: a new chain takes nothing away before its base is there."""
+        return self.head or self.closed_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +189,8 @@ class Finding:
 
 
 def data_age(facts: TableFacts, now: datetime) -> timedelta:
-    """Return how old the data is: now less the head, or, while there is no base, less the time since which there should be one."""
-    return max(now - (facts.head or facts.expected_since), timedelta())
+    """Return how old the data is: now less how far it is complete, or, if it never was, less the time since which it should be."""
+    return max(now - (facts.complete_to or facts.expected_since), timedelta())
 
 
 def find_troubles(
@@ -227,18 +234,19 @@ def _late(facts: TableFacts, now: datetime, sla: timedelta | None) -> Finding | 
     age = data_age(facts, now)
     if sla is None or age <= sla:
         return None
-    if facts.head is None:
+    if facts.complete_to is None:
         return Finding(
             Trouble.NO_BASE,
             f"it has no verified base {in_words(age)} after its start date {iso(facts.expected_since)}; the SLA is {in_words(sla)}",
             "unpause its DAG, or see the log of the tasks export_base and verify_base of its last run",
         )
     hole = f"; nothing verified covers {facts.holes[0]}, although later windows are verified" if facts.holes else ""
+    why = hole if facts.head else "; a new chain was begun since, and its base is not verified yet"
     return Finding(
         Trouble.LATE,
-        f"the data is complete to {iso(facts.head)}, {in_words(age)} ago; the SLA is {in_words(sla)}{hole}",
+        f"the data is complete to {iso(facts.complete_to)}, {in_words(age)} ago; the SLA is {in_words(sla)}{why}",
         "see the last run of its DAG: unpause it, or clear the task that failed",
-        facts.head,
+        facts.complete_to,
     )
 
 

@@ -143,6 +143,12 @@ class Chain:
         return head
 
     @property
+    def closed_head(self) -> datetime | None:
+        """How far the newest earlier chain with a verified base was complete; None if there never was one."""
+        earlier = replace(self, claims=tuple(claim for claim in self.claims if claim.chain < self.number))
+        return (earlier.head or earlier.closed_head) if earlier.base_claim else None
+
+    @property
     def is_followed(self) -> bool:
         """Whether anything but its base was claimed on the current chain, or windows of an earlier one lie behind its base."""
         base = self.base_claim

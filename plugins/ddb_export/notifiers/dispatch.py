@@ -20,6 +20,7 @@ from airflow.sdk.configuration import conf
 
 from ddb_export.domain.notices import Notice
 from ddb_export.exceptions import ConfigurationError, DdbExportError, NotReachableError
+from ddb_export.notifiers.redaction import redacted
 from ddb_export.pipeline.incidents import NotAllToldError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def send(notice: Notice, notifiers: Sequence[Mapping[str, Any]], context: Mappin
             continue
         try:
             notifier = make_notifier(each["notifier"], each["arguments"])
-            _tell(notifier, each["notifier"], {**context, "notice": notice})
+            _tell(notifier, each, {**context, "notice": notice})
         except (ConfigurationError, NotReachableError) as error:
             _log.error("%s", error)  # one line; the cause is in the message
             failures.append(error)
@@ -136,13 +137,13 @@ def make_notifier(path: str, arguments: Mapping[str, Any]) -> BaseNotifier:
         ) from error
 
 
-def _tell(notifier: BaseNotifier, path: str, context: dict[str, Any]) -> None:
+def _tell(notifier: BaseNotifier, declared: Mapping[str, Any], context: dict[str, Any]) -> None:
     try:
         notifier(context)
     except Exception as error:
         # Whatever a notifier raises is one channel's failure; a later check tells it the same incident.
         raise NotReachableError(
-            f"notifier {path}",
-            f"it could not tell ({type(error).__name__}: {error})",
+            f"notifier {declared['notifier']}",
+            f"it could not tell ({redacted(error, declared['arguments'])})",
             "mend its connection or its arguments; a later check tells it again",
         ) from error

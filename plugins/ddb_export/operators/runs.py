@@ -47,7 +47,7 @@ def own_key(context: Context, key: str) -> str:
 def data_interval(context: Context) -> Stretch:
     """Return the run's data interval.
 
-    :raises PlanError: it has none, or one of no length.
+    :raises PlanError: it has none, one of no length, or one that does not begin and end at whole minutes.
     """
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is None or end is None or end <= start:
@@ -56,7 +56,14 @@ def data_interval(context: Context) -> Stretch:
             "it has no data interval, so it covers no time",
             "give the DAG an interval timetable such as CronDataIntervalTimetable",
         )
-    return Stretch(plain(start), plain(end))
+    first, last = plain(start), plain(end)
+    if any(moment.second or moment.microsecond for moment in (first, last)):
+        raise PlanError(
+            f"run {context['dag_run'].run_id}",
+            f"its data interval {first.isoformat()} to {last.isoformat()} is not of whole minutes, which exports need",
+            "give the DAG a start_date and a schedule at whole minutes",
+        )
+    return Stretch(first, last)
 
 
 def plain(moment: datetime) -> datetime:

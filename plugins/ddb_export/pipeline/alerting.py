@@ -151,16 +151,16 @@ def look_at(watched: Watched, store: ObjectStore, dynamodb: DynamoDBGateway) -> 
     """
     now = store.now()
     facts = gather(Ledger(store, Lake(watched.bucket, watched.prefix, watched.name)), watched.expected_since, now)
-    about = tuple(Trouble)
+    about = tuple(each for each in Trouble if each not in watched.mute)
     more: tuple[Finding, ...] = ()
     try:
         facts = replace(facts, recovery=dynamodb.recovery(watched.table)[0])
     except DdbExportError as error:
-        about = tuple(each for each in Trouble if each not in _OF_RECOVERY)
-        more = (_unreadable(error, facts.head),)
+        about = tuple(each for each in about if each not in _OF_RECOVERY)
+        more = (_unreadable(error, facts.complete_to),)
     findings = (*find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon, muted=watched.mute), *more)
     newest = last_window(facts.volumes, facts.head)
-    return Looked(findings, data_age(facts, now), facts.head, now, facts.holes, about, newest)
+    return Looked(findings, data_age(facts, now), facts.complete_to, now, facts.holes, about, newest)
 
 
 def tell_of(

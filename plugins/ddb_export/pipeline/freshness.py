@@ -79,6 +79,7 @@ def facts_of(
         full_bills=tuple(_full_bills(ledger, chain, now)),
         recovery=recovery,
         quarantined=newest_quarantined(ledger, chain),
+        closed_head=None if chain.head else chain.closed_head,
     )
 
 
