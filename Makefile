@@ -1,4 +1,4 @@
-# One command per wish; each makes what it needs from Python >= 3.11 alone, and a second call finds it made.
+# One command per wish; each makes what it needs from a Python from 3.11 to 3.13 alone, and a second call finds it made.
 #   PYTHON=python3.13   another interpreter        TESTS=tests/domain   some of the tests
 #   WORKERS=4           test processes             ARGS="-x -k window"  more arguments for the command
 SHELL := /bin/bash
@@ -27,7 +27,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs links test-versions clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check compose-config readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs links test-versions clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -80,6 +80,9 @@ test-upgrade: venv ## Upgrade the wheel of the commit before under a real Airflo
 
 celery-check: venv ## Run docker-compose.yaml's services by hand, on two Celery workers (10 minutes; ARGS=scale: 50 tables).
 	@$(VENV)/bin/python -m tests.celery $(ARGS)
+
+compose-config: venv ## Hold docker-compose.yaml, and what celery-check reads in it, against the real Docker Compose (no engine; Docker or Go).
+	@PYTHONPATH=. $(VENV)/bin/python scripts/compose_config.py $(ARGS)
 
 readers: venv ## Read a lake with DuckDB, pyarrow, PySpark and a real Trino (5 minutes; needs Java and Maven).
 	@$(VENV)/bin/python -m tests.readers $(ARGS)
@@ -148,8 +151,8 @@ clean: ## Remove what was made, environments too.
 
 python:
 	@case "$(MINOR)" in \
-	  "") echo "error: $(PYTHON): does not run. Remedy: install Python >= 3.11, or name one: make PYTHON=/path/to/python3" >&2; exit 1;; \
-	  old) echo "error: $(PYTHON): is older than 3.11. Remedy: name a newer one: make PYTHON=/path/to/python3" >&2; exit 1;; \
+	  "") echo "error: $(PYTHON): does not run. Remedy: install Python 3.11 to 3.13, or name one: make PYTHON=/path/to/python3" >&2; exit 1;; \
+	  old) echo "error: $(PYTHON): is older than 3.11. Remedy: name one from 3.11 to 3.13: make PYTHON=/path/to/python3" >&2; exit 1;; \
 	esac
 
 $(VENV)/.ready-$(MINOR): $(LIBRARIES) | python

@@ -1,7 +1,7 @@
 """docker-compose.yaml without an engine: ``make celery-check``.
 
     python -m tests.celery                the demo's table on two Celery workers, as `docker compose --profile lab up` shows it
-    python -m tests.celery scale          50 tables on the same two workers, one of which is killed half-way
+    python -m tests.celery scale          50 tables on the same two workers, each of which is killed once, half-way
     python -m tests.celery scale --tables 4       fewer, to try it: no evidence is written
 
 Logs stay in ``build/celery``; a run that ends well writes ``docs/evidence/celery.log``, or ``scale.log``.

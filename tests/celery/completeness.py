@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from ddb_export.domain.utc import compact, iso
@@ -26,11 +27,14 @@ def require_complete(world: World, day: int, base: int, say: Callable[[str], Non
         assert lake.failed_exports() == 0, name
         lake.require_equal_to_table(day, base=base)
     calls = world.lab.calls(world.account, operation="ExportTableToPointInTime")
-    accepted = [call["parameters"]["ClientToken"] for call in calls if not call.get("error_code")]
+    accepted = [call["parameters"] for call in calls if not call.get("error_code")]
+    tokens = {(call["S3Prefix"], call["ClientToken"]) for call in accepted}
     exports = world.lab.exports(world.account)
     number = len(wanted) * len(world.names)
-    assert len(exports) == len(set(accepted)) == number, (len(exports), len(set(accepted)))
+    asked = Counter(prefix for prefix, _ in tokens)
+    assert set(asked.values()) == {1}, f"claims asked for with several client tokens: {asked.most_common(4)}"
+    assert len(exports) == len({token for _, token in tokens}) == len(asked) == number, (len(exports), len(asked))
     say(
-        f"{number} claims, {len(accepted)} calls of ExportTableToPointInTime with {len(set(accepted))} client tokens, {len(exports)} exports: "
+        f"{number} claims, {len(accepted)} calls of ExportTableToPointInTime with {len(tokens)} client tokens, {len(exports)} exports: "
         f"each claim exported and billed once; every head at {iso(end)}, no hole, every lake equals its table"
     )

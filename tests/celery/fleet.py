@@ -1,4 +1,7 @@
-"""Many tables at once on two workers, one of which is lost half-way, in the midst of mapped conversions: all ends verified, published, billed once.
+"""Many tables at once on two workers, each of which is lost once: all ends verified, published, billed once.
+
+The first is lost half-way through the exports, with calls of ExportTableToPointInTime under way, and comes back as an engine brings it back;
+the second is lost half-way through the mapped conversions, and stays dead.
 
 Beside the compose file, to be affordable: small tables, tasks' modules loaded before workers fork (``demo/airflow_local_settings.py``), and
 a shorter time after which Airflow takes a task that says nothing for dead (five minutes by default).
@@ -21,8 +24,9 @@ from demo.cloud import Cloud
 from local_aws.client import Lab
 from scripts.environment import ROOT
 from tests.celery.api import CeleryApi
+from tests.celery.asking import AskingLoss, LostAsking, keep_calls_back
 from tests.celery.completeness import require_complete
-from tests.celery.loss import CONVERT, HAND_OVER, PUBLISH, Loss, name_of
+from tests.celery.loss import CONVERT, EXPORT, HAND_OVER, PUBLISH, Loss, Lost, name_of
 from tests.celery.placement import AIRFLOW_HOME
 from tests.celery.stack import Stack
 from tests.scheduler.real_airflow import wait_for
@@ -33,7 +37,8 @@ ITEMS = 200
 BASE, DAY = 3, 3
 """The base is at the last midnight but one; the window is the day behind it."""
 
-_DOTENV = {"WORKERS": "2", "WORKER_CONCURRENCY": "4"}
+_WORKERS, _CONCURRENCY = 2, 4
+_DOTENV = {"WORKERS": str(_WORKERS), "WORKER_CONCURRENCY": str(_CONCURRENCY)}
 _HEARTBEAT_SECONDS = 90
 _SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(_HEARTBEAT_SECONDS),
@@ -44,7 +49,7 @@ _DECLARED = {
     "retry_delay": "5s",
     "file_groups": 2,
 }
-_LOST = "worker-2"
+_LOST_ASKING, _LOST_CONVERTING = "worker-1", "worker-2"
 _PRELOAD = ROOT / "demo" / "airflow_local_settings.py"
 _POLL_SECONDS = 1.0
 _HALF_WAY_SECONDS = 2400.0
@@ -62,7 +67,10 @@ def check(folder: Path, programs: Path, say: Callable[[str], None], tables: int 
     stack = Stack(folder, programs, say, dotenv=_DOTENV, settings=_SETTINGS, left_out=frozenset({"lab-tables"}))
     with stack:
         stack.start("lab")
-        fleet = Fleet(stack, lay_down(stack, tables), say)
+        world = lay_down(stack, tables)
+        # Each table asks for two exports: half of the calls pass, and as many are kept as all workers can wait for.
+        kept = keep_calls_back(world.lab, world.account, tables, _WORKERS * _CONCURRENCY)
+        fleet = Fleet(stack, world, kept, say)
         say(f"{tables} tables of {ITEMS} items and more, each with a base and a window of a day, two files per export")
         _preload(stack)
         stack.start()
@@ -99,10 +107,14 @@ def _preload(stack: Stack) -> None:
 
 @dataclass
 class Fleet:
-    """The tables' runs, and what must be true at their end."""
+    """The tables' runs, and what must be true at their end.
+
+    :param kept: faults of the lab that keep a call of ExportTableToPointInTime each.
+    """
 
     stack: Stack
     world: World
+    kept: frozenset[str]
     say: Callable[[str], None]
 
     @property
@@ -110,16 +122,48 @@ class Fleet:
         return len(self.world.names)
 
     def run(self, api: CeleryApi) -> None:
-        """Kill a worker half-way through the conversions, with one in its hands; wait until others have its tasks, and for the end."""
-        loss = Loss(self.stack.processes, api, _LOST, self._tables)
-        lost = self._wait("half of the conversions, and one to kill", _HALF_WAY_SECONDS, loss.kill_while_it_converts)
-        self.say(f"{self._progress(api)}: {_LOST} killed (SIGKILL) while it ran {', '.join(map(name_of, lost.tasks))}")
+        """Lose one worker while it asks for exports, which comes back, and the other while it converts; wait for the end."""
+        converting = self._loss(api, _LOST_CONVERTING)
+        asking = AskingLoss(self._loss(api, _LOST_ASKING), self.world.lab, self.world.account, self.kept, _CONCURRENCY)
+        calls = self._lose_while_it_asks(asking)
+        lost = [*calls.lost.tasks, *self._lose_while_it_converts(converting).tasks]
+        self._wait("every run to end", _END_SECONDS, lambda: self._ended(api) == self._tables)
+        self.say(asking.require_one_export_each(calls))
+        ended = {name_of(each): each["state"] for each in map(converting.now, lost)}
+        assert set(ended.values()) == {"success"}, ended
+
+    def _lose_while_it_asks(self, asking: AskingLoss) -> LostAsking:
+        loss = asking.loss
+        found: LostAsking = self._wait(
+            "half of the exports, and a worker that asks", _HALF_WAY_SECONDS, asking.kill_while_it_asks
+        )
+        self._say_killed(loss, found.lost)
+        for what, asked in (("accepted, not heard", found.unheard), ("late, on their way", found.late)):
+            self.say(f"calls of ExportTableToPointInTime {what}: {', '.join(name_of(each.task) for each in asked)}")
+        self.stack.start_again(loss.worker)
+        self._wait("late calls to arrive", _AGAIN_SECONDS, lambda: asking.have_arrived(found))
+        self._wait_until_begun_again(loss, found.lost)
+        return found
+
+    def _lose_while_it_converts(self, loss: Loss) -> Lost:
+        lost: Lost = self._wait(
+            "half of the conversions, and one to kill", _HALF_WAY_SECONDS, loss.kill_while_it_converts
+        )
+        self._say_killed(loss, lost)
+        self._wait_until_begun_again(loss, lost)
+        return lost
+
+    def _loss(self, api: CeleryApi, worker: str) -> Loss:
+        return Loss(self.stack.processes, api, worker, self._tables)
+
+    def _say_killed(self, loss: Loss, lost: Lost) -> None:
+        ran = ", ".join(map(name_of, lost.tasks))
+        self.say(f"{self._progress(loss.api)}: {loss.worker} killed (SIGKILL) while it ran {ran}")
+
+    def _wait_until_begun_again(self, loss: Loss, lost: Lost) -> None:
         again = self._wait("lost tasks to be begun again", _AGAIN_SECONDS, lambda: loss.begun_again(lost))
         later = (f"{name_of(each)} on {each['hostname']} after {lost.seconds_until(each):.0f} s" for each in again)
-        self.say(f"all {len(again)} tasks that {_LOST} ran were begun again: {', '.join(later)}")
-        self._wait("every run to end", _END_SECONDS, lambda: self._ended(api) == self._tables)
-        ended = {name_of(each): each["state"] for each in map(loss.now, lost.tasks)}
-        assert set(ended.values()) == {"success"}, ended
+        self.say(f"all {len(again)} tasks that {loss.worker} ran were begun again: {', '.join(later)}")
 
     def require_green(self, api: CeleryApi) -> None:
         """Check that every run ended well, and say how many tasks there were and where the last try of each ran."""
@@ -137,9 +181,10 @@ class Fleet:
         )
 
     def _progress(self, api: CeleryApi) -> str:
-        verified, converted, published = (api.succeeded(each) for each in (HAND_OVER, CONVERT, PUBLISH))
+        ended, verified, converted, published = map(api.succeeded, (EXPORT, HAND_OVER, CONVERT, PUBLISH))
         return (
-            f"{verified} of {self._tables} tables verified, {converted} conversions done, {published} tables published"
+            f"{ended} of {2 * self._tables} exports ended, {verified} of {self._tables} tables verified, "
+            f"{converted} conversions done, {published} tables published"
         )
 
     def _ended(self, api: CeleryApi) -> int:

@@ -1,7 +1,7 @@
-"""A worker is lost while it converts: what it ran when it was killed is known, and each of these tasks is begun again elsewhere.
+"""A worker is lost with tasks in its hands: what it ran when it was killed is known, and each of these tasks is begun again.
 
 A task that is seen running may have ended before a signal reaches its process. So the worker is held still (SIGSTOP) and Airflow is asked
-again: only what a held worker runs can be lost, and a worker that holds no conversion any more is let go.
+again: only what a held worker runs can be lost, and a worker that no longer holds what it is to lose is let go.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from demo.airflow_api import Json
 from tests.celery.api import CeleryApi
 from tests.celery.stack import ContainerProcesses
 
-HAND_OVER, CONVERT, PUBLISH = "HandOverOperator", "ConvertDataFilesOperator", "PublishExportsOperator"
+EXPORT, HAND_OVER = "DynamoDBExportOperator", "HandOverOperator"
+CONVERT, PUBLISH = "ConvertDataFilesOperator", "PublishExportsOperator"
 """Operators by which progress is counted: a table is handed over when it is verified, and published when it is converted."""
 
 _CONVERSION = "convert"
@@ -26,7 +27,7 @@ _IN_FLIGHT_SECONDS = 2.0
 class Lost:
     """What a worker ran when it was killed.
 
-    :param killed: when, UTC. :param tasks: task instances as Airflow's API describes them; one is a mapped conversion at least.
+    :param killed: when, UTC. :param tasks: task instances as Airflow's API describes them.
     """
 
     killed: datetime
@@ -56,27 +57,42 @@ class Loss:
         """
         if self.api.succeeded(CONVERT) < self.tables:
             return None
-        if not any(map(_is_conversion, self._tasks())):
+        if not any(map(_is_conversion, self.tasks())):
             assert self.api.succeeded(PUBLISH) < self.tables, (
                 f"{self.worker} is alive: no mapped task {_CONVERSION} was seen running on it in the second half of "
                 f"the conversions, and all tables are published. Remedy: larger tables, so that conversion takes longer"
             )
             return None
-        self.processes.hold(self.worker)
-        time.sleep(_IN_FLIGHT_SECONDS)
-        tasks = self._tasks()
+        tasks = self.held_still()
         if not any(map(_is_conversion, tasks)):
             self.processes.release(self.worker)
             return None
+        return self.kill(tasks)
+
+    def tasks(self) -> list[Json]:
+        """Return the task instances that Airflow says the worker runs."""
+        return [each for each in self.api.running() if each["hostname"] == self.worker]
+
+    def held_still(self) -> list[Json]:
+        """Hold the worker still, and return what it runs then and cannot end any more."""
+        self.processes.hold(self.worker)
+        time.sleep(_IN_FLIGHT_SECONDS)
+        return self.tasks()
+
+    def kill(self, tasks: list[Json]) -> Lost:
+        """Kill the worker and all that it runs (SIGKILL).
+
+        :param tasks: what it runs, as :meth:`held_still` returned it.
+        """
         killed = datetime.now(UTC)
         self.processes.kill(self.worker)
         return Lost(killed, tasks)
 
     def begun_again(self, lost: Lost) -> list[Json]:
-        """Return the lost tasks as they are now if each was begun again on another worker, in that order; nothing otherwise."""
+        """Return the lost tasks as they are now, in the order of beginning, if each was begun again; nothing otherwise."""
         again = [self.now(each) for each in lost.tasks]
-        elsewhere = [each for each in again if each["hostname"] not in {self.worker, "", None} and each["start_date"]]
-        begun = [each for each in elsewhere if lost.seconds_until(each) > 0]
+        tried = [each for each, before in zip(again, lost.tasks, strict=True) if _tries(each) > _tries(before)]
+        begun = [each for each in tried if each["hostname"] and each["start_date"] and lost.seconds_until(each) > 0]
         return sorted(begun, key=lost.seconds_until) if len(begun) == len(again) else []
 
     def now(self, instance: Json) -> Json:
@@ -85,14 +101,15 @@ class Loss:
         keys = ("task_id", "map_index")
         return next(each for each in found if all(each[key] == instance[key] for key in keys))
 
-    def _tasks(self) -> list[Json]:
-        return [each for each in self.api.running() if each["hostname"] == self.worker]
-
 
 def name_of(instance: Json) -> str:
     """Name a task instance of one of our DAGs: ``convert[0] of flights``."""
     index = f"[{instance['map_index']}]" if instance["map_index"] >= 0 else ""
     return f"{instance['task_id']}{index} of {instance['dag_id'].removeprefix('ddb_export__')}"
+
+
+def _tries(instance: Json) -> int:
+    return int(instance["try_number"])
 
 
 def _is_conversion(instance: Json) -> bool:

@@ -33,6 +33,7 @@ BESIDE_THE_FILE = {
 }
 _AS_IN_A_CONTAINER = Path(__file__).with_name("as_in_a_container")
 _HEALTHY, _COMPLETED = "service_healthy", "service_completed_successfully"
+_COMES_BACK = "unless-stopped"
 _POLL_SECONDS = 1.0
 _COMPLETION_SECONDS = 300.0
 _SLOWER = 3
@@ -142,6 +143,24 @@ class Stack:
         for each in wanted:
             self._wait_for(each.service.name, _HEALTHY if each.service.health else _COMPLETED)
 
+    def start_again(self, name: str) -> None:
+        """Start a container that was killed, as an engine does where the file says ``restart: unless-stopped``; wait until it is healthy.
+
+        Its files are as it left them; the log of its life before is kept beside the new one.
+
+        :raises DemoError: the file does not let it come back, or it does not become healthy in the time that the file gives it.
+        """
+        container = self.placement.containers[name]
+        service = container.service
+        if service.restart != _COMES_BACK:
+            cause = f"its restart is {service.restart!r}, so no engine starts it again"
+            raise DemoError(f"the service {service.name}", cause, f"set restart: {_COMES_BACK} in {COMPOSE_FILE.name}")
+        log = self.processes.log(name)
+        log.rename(log.with_name(f"{name}-killed.log"))
+        self._reached.discard((name, _HEALTHY))
+        self._begin(container)
+        self._wait_for(service.name, _HEALTHY)
+
     def check_health(self, container: Container) -> str:
         """Run a health check once; return why it failed, or nothing.
 
@@ -193,6 +212,9 @@ class Stack:
 
     def _start(self, container: Container) -> None:
         self._mount(container)
+        self._begin(container)
+
+    def _begin(self, container: Container) -> None:
         self._begun[container.name] = time.monotonic()
         if container.service.name == "postgres":
             database = PostgreSql(port=container.ports[5432], password=self.variables["POSTGRES_PASSWORD"])

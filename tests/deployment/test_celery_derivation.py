@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def placement(services):
         ("${A:-b}", "a"),
         ("${B:-b c:d}", "b c:d"),
         ("${B:-}", ""),
+        ("${B:-http://h:${A:-1}/${EMPTY:-c}}/", "http://h:a/c/"),
         ("${B}", ""),
         ("${EMPTY:-b}", "b"),
         ("${A:?is missing}", "a"),
@@ -75,6 +77,34 @@ def test_services_start_behind_those_that_they_wait_for(services):
     assert {each.name for each in in_order(services, frozenset())} == set(names) - {"lab", "lab-tables"}
 
 
+def test_what_runs_tasks_waits_for_the_api_server_and_the_dag_processor_for_the_labs_tables(services):
+    for name in ("scheduler", "worker"):
+        assert services[name].needs["api-server"] == "service_healthy", name
+    assert services["dag-processor"].needs["lab-tables"] == "service_completed_successfully"
+    assert {name: each.optional for name, each in services.items() if each.optional} == {
+        "dag-processor": frozenset({"lab-tables"})
+    }
+
+
+def test_a_service_that_must_have_what_no_profile_starts_is_refused(services):
+    needy = replace(services["dag-processor"], optional=frozenset())
+    with pytest.raises(ComposeError, match="dag-processor: waits for what never starts"):
+        in_order({**services, "dag-processor": needy}, frozenset())
+
+
+def test_a_variable_without_a_value_is_that_of_dotenv_or_is_not_set(variables):
+    text = (ROOT / "docker-compose.yaml").read_text()
+    assert "AWS_DEFAULT_REGION" not in read_services(text, variables)["worker"].environment
+    given = read_services(text, {**variables, "AWS_DEFAULT_REGION": "eu-central-1"})
+    assert given["worker"].environment["AWS_DEFAULT_REGION"] == "eu-central-1"
+
+
+def test_what_an_engine_starts_again_is_what_the_file_says(services):
+    for_ever = {name for name, each in services.items() if each.restart == "unless-stopped"}
+    assert for_ever == services.keys() - {"migrate", "lab", "lab-tables"}
+    assert services["lab"].restart == "no"
+
+
 def test_every_service_runs_what_the_file_says(services, placement):
     by_service = {
         each.service.name: placement.command(each) for each in placement.containers.values() if each.service.command
@@ -102,6 +132,14 @@ def test_health_checks_ask_the_process_that_stands_for_the_container(placement):
     assert placement.health(containers["worker-2"])[-1].endswith('--destination "celery@${HOSTNAME}"')
     assert placement.environment(containers["worker-2"])["HOSTNAME"] == "worker-2"
     assert containers["worker-1"].service.health.patience == 60 + 5 * (60 + 30)
+
+
+def test_people_are_led_to_the_published_port_whatever_ports_containers_have(placement):
+    assert {
+        placement.environment(each).get("AIRFLOW__API__BASE_URL")
+        for name, each in placement.containers.items()
+        if name in AIRFLOW - {"lab-tables"}
+    } == {"http://localhost:20000"}
 
 
 def test_names_ports_and_paths_of_containers_become_those_of_this_machine(placement):
