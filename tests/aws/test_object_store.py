@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.config import Config
 
-from ddb_export.aws.errors import aws_errors
+from ddb_export.aws.clients import make_client
+from ddb_export.aws.errors import NO_REGION, aws_errors
 from ddb_export.aws.object_store import (
     LocalObjectStore,
     ObjectMissingError,
@@ -17,6 +18,8 @@ from ddb_export.aws.object_store import (
     parse_place,
 )
 from ddb_export.exceptions import ConfigurationError, NotReachableError, PermissionDeniedError, UsageError
+from ddb_export.hooks.assumed_role import assuming
+from ddb_export.hooks.lake import LakeHook
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -157,6 +160,22 @@ class TestErrors:
         client = boto3_session.client("s3", region_name="us-east-1", endpoint_url="http://127.0.0.1:9")
         with pytest.raises(PermissionDeniedError, match="set AWS credentials"):
             S3ObjectStore(client, "place").read("x")
+
+    @pytest.mark.parametrize("role_arn", [None, "arn:aws:iam::111122223333:role/lake"])
+    def test_no_region_is_no_matter_of_a_roles_trust(self, role_arn):
+        with pytest.raises(ConfigurationError) as refused, assuming(role_arn, "lake"):
+            LakeHook(aws_conn_id=None).client("dynamodb")
+        assert (refused.value.code, refused.value.remedy) == ("NoRegionError", NO_REGION)
+        with pytest.raises(ConfigurationError, match="AWS_DEFAULT_REGION"):
+            make_client("dynamodb")
+
+    def test_what_aws_did_not_answer_is_no_matter_of_a_roles_trust(self, boto3_session):
+        client = boto3_session.client("sts", region_name="us-east-1", endpoint_url="http://127.0.0.1:9")
+        with (
+            pytest.raises(PermissionDeniedError, match="Remedy: set AWS credentials"),
+            assuming("arn:aws:iam::111122223333:role/lake", "lake"),
+        ):
+            client.get_caller_identity()
 
 
 def test_uris():

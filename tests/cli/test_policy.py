@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ddb_export.aws.clients import make_client
 from ddb_export.cli import main
 from ddb_export.cli.policy import EMPTY_DOCUMENT
 
@@ -87,6 +88,111 @@ def test_what_is_missing_is_said_in_one_line(
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
     assert "Remedy: " in err
+
+
+def three(folder: Path, *more: str) -> list[str]:
+    """Declare three tables, each with keys of its own; return their names."""
+    names = ["orders", "flights", "crews"]
+    for name, keys in zip(names, more, strict=True):
+        lines = YAML.replace("table: orders", f"table: {name}")
+        kept = lines.replace("bucket: my-lake\n", "") if keys.startswith("bucket: ") else lines
+        (folder / f"{name}.yaml").write_text(kept + keys)
+    return names
+
+
+def run_policy(folder: Path, *arguments: str) -> int:
+    return main(["policy", *arguments, "--tables", str(folder)])
+
+
+@pytest.mark.parametrize("where", ["AWS_DEFAULT_REGION", "AWS_CONFIG_FILE"])
+def test_the_region_is_that_of_the_other_commands_clients(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    configuration = tmp_path / "aws"
+    configuration.write_text("[default]\nregion = eu-north-1\n")
+    monkeypatch.setenv(where, "eu-north-1" if where == "AWS_DEFAULT_REGION" else str(configuration))
+    assert make_client("s3").meta.region_name == "eu-north-1"
+    assert policy(tmp_path, YAML, "--role-arn", ROLE) == 0
+    out, err = capsys.readouterr()
+    assert "arn:aws:dynamodb:eu-north-1:111122223333:table/orders" in out
+    assert "orders: eu-north-1 is this machine's region" in err
+    assert policy(tmp_path, YAML + "region: eu-west-1\n", "--role-arn", ROLE) == 0
+    out, err = capsys.readouterr()
+    assert "eu-north-1" not in out + err
+
+
+def test_tables_of_a_role_share_a_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = three(tmp_path, "region: eu-west-1\n", "region: us-east-1\n", "region: us-east-1\nviews: true\n")
+    alone = []
+    for name in names:
+        assert run_policy(tmp_path, name, "--role-arn", ROLE, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["table"], found["tables"]) == (name, [name])
+        alone += pairs(found)
+    assert run_policy(tmp_path, *names, "orders", "--role-arn", ROLE, "--json") == 0
+    together = json.loads(capsys.readouterr().out)
+    assert (together["table"], together["tables"]) == (None, names)
+    assert set(pairs(together)) == set(alone)
+    assert not any("characters" in note for note in together["notes"])
+
+
+def pairs(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (action, resource)
+        for statement in document["role_policy"]["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
+    ]
+
+
+def test_a_policy_that_iam_would_not_take_is_said_with_how_many_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = [f"orders_of_the_year_{each}" for each in range(2000, 2020)]
+    lines = "bucket: my-lake\nprefix: dynamodb\ndatabase: lake\nregion: eu-west-1\nschedule: '@daily'\nstart_date: 2026-01-31\n"
+    (tmp_path / "all.yaml").write_text(f"defaults: {{}}\ntables: {json.dumps([{'table': name} for name in names])}\n")
+    (tmp_path / "_defaults.yaml").write_text(lines)
+    assert run_policy(tmp_path, *names, "--role-arn", ROLE) == 0
+    found = re.search(r"make one managed policy for each (\d+) of these 20 tables", capsys.readouterr().err)
+    assert found
+    assert run_policy(tmp_path, *names[: int(found[1])], "--role-arn", ROLE) == 0
+    out, err = capsys.readouterr()
+    assert len(re.sub(r"\s", "", out)) <= 6_144
+    assert "characters" not in err
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "says"),
+    [
+        (
+            ("", f"role_arn: {ROLE}\n", ""),
+            ["--region", "eu-west-1"],
+            f"they have different roles (none in their YAML, {ROLE})",
+        ),
+        (("bucket_owner: '999988887777'\n", "", "bucket: other\n"), ["--document", "key"], "needs no policy of a key"),
+        (
+            ("bucket_owner: '999988887777'\n", "", "bucket: other\nbucket_owner: '999988887777'\n"),
+            ["--document", "bucket"],
+            "the tables have several: my-lake, other",
+        ),
+        (("kms_key: alias/a\n", "", "kms_key: alias/b\n"), ["--document", "key"], "several: alias/a, alias/b"),
+    ],
+)
+def test_tables_that_share_no_policy_are_said_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], arguments: list[str], says: str
+):
+    role = [] if "different roles" in says else ["--role-arn", ROLE, "--region", "eu-west-1"]
+    names = three(tmp_path, *more)
+    assert run_policy(tmp_path, *names, *role, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+
+
+def test_tables_of_two_accounts_have_no_role_in_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, account in (("orders", "111122223333"), ("flights", "444455556666")):
+        arn = f"arn:aws:dynamodb:eu-west-1:{account}:table/{name}"
+        (tmp_path / f"{name}.yaml").write_text(YAML.replace("table: orders", f"table: {arn}"))
+    assert run_policy(tmp_path, "orders", "flights", "--json") == 2
+    assert "accounts 111122223333 and 444455556666" in json.loads(capsys.readouterr().out)["errors"][0]["cause"]
 
 
 def test_a_role_elsewhere_and_a_uri_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -10,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlglot
@@ -18,11 +19,9 @@ from airflow.sdk import DAG
 
 from ddb_export import cli, load_tables
 from ddb_export.cli.arguments import build_parser
-from ddb_export.config.model import TableConfiguration
-from ddb_export.exceptions import UsageError
+from ddb_export.exceptions import ConfigurationError, UsageError
 from tests.documentation.pages import PAGES, ROOT, Block, blocks, blocks_of, inline_code, prose
 
-KEYS = {*TableConfiguration.model_fields, "defaults", "tables"}
 REQUIRED = {
     "bucket": "my-lake",
     "prefix": "dynamodb",
@@ -30,8 +29,15 @@ REQUIRED = {
     "schedule": "@daily",
     "start_date": "2026-01-31",
 }
+NO_TABLES = {
+    ("add-a-table.md", "run"): "steps of a CI job",
+    ("configuration.md", ""): "a comment for editors",
+    ("deploy-helm.md", "airflowVersion"): "values of Airflow's Helm chart",
+}
+"""YAML that declares no table, by page and first key, and what it is; each other block has to load."""
 SHELL = ("sh", "bash")
 TERMINAL = ("", "text", *SHELL)
+INSTRUCTIONS = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "LABEL", "RUN", "USER", "WORKDIR"}
 OTHER = {
     "json NEW_IMAGE": "tests/conversion/test_examples.py",
     "{toctree}": "make docs",
@@ -46,7 +52,7 @@ DOCKER = re.compile(r"(?:^|^\$ |&& )docker ((?:compose|build) [^;&|\n]*)", re.MU
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_yaml_is_yaml_and_a_table_is_one_that_loads(block: Block, tmp_path: Path):
     document = yaml.safe_load(block.text)
-    if not isinstance(document, dict) or not KEYS & document.keys():
+    if (block.page.name, first_key(document)) in NO_TABLES:
         return
     if not {"table", "tables"} & document.keys():
         document = {**document, "table": "orders"}
@@ -54,6 +60,23 @@ def test_yaml_is_yaml_and_a_table_is_one_that_loads(block: Block, tmp_path: Path
     (tmp_path / "orders.yaml").write_text(yaml.safe_dump(document))
 
     assert load_tables(tmp_path)
+
+
+def first_key(document: Any) -> str:
+    """Return the first key of a document, of a list that of its first entry; empty if it has none."""
+    first = document[0] if isinstance(document, list) and document else document
+    return str(next(iter(first))) if isinstance(first, dict) and first else ""
+
+
+def test_yaml_that_declares_no_table_is_still_there():
+    found = {(block.page.name, first_key(yaml.safe_load(block.text))) for block in blocks("yaml")}
+    assert found >= NO_TABLES.keys()
+
+
+def test_a_block_with_a_misspelt_key_alone_would_be_seen(tmp_path: Path):
+    block = Block(ROOT / "docs" / "alerts.md", 1, "yaml", "alrets:\n  every: 1h\n")
+    with pytest.raises(ConfigurationError, match="alrets"):
+        test_yaml_is_yaml_and_a_table_is_one_that_loads(block, tmp_path)
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
@@ -98,10 +121,18 @@ def test_a_drawing_says_of_what_kind_it_is(block: Block):
     assert re.match(r"(flowchart (LR|TB|TD)|sequenceDiagram|stateDiagram-v2)\n", block.text)
 
 
+@pytest.mark.parametrize("block", blocks("dockerfile"), ids=str)
+def test_a_dockerfile_has_instructions_only(block: Block):
+    lines = [line for line in re.sub(r"\\\n", " ", block.text).splitlines() if line and not line.startswith("#")]
+
+    assert lines[0].startswith(("FROM ", "ARG "))
+    assert [line for line in lines if line.split()[0] not in INSTRUCTIONS] == []
+
+
 def test_every_language_of_a_block_has_a_check():
     used = {block.language for page in PAGES for block in blocks_of(page)}
 
-    assert used <= {"yaml", "python", "json", "sql", "mermaid", *TERMINAL, *OTHER}
+    assert used <= {"yaml", "python", "json", "sql", "mermaid", "dockerfile", *TERMINAL, *OTHER}
 
 
 @pytest.mark.parametrize("block", blocks(*SHELL), ids=str)

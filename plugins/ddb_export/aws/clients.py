@@ -1,6 +1,7 @@
 """boto3 clients for who has no Airflow connection: the command line.
 
-Credentials and region are found as the AWS CLI finds them: environment variables, configuration files, roles.
+Credentials and region are found as boto3 finds them: environment variables, configuration files, roles. The region is that of ``AWS_DEFAULT_REGION``,
+else of the profile; boto3 does not look at ``AWS_REGION``, which the AWS CLI knows (botocore's ``configprovider``, ``BOTOCORE_DEFAUT_SESSION_VARIABLES``).
 """
 
 from __future__ import annotations
@@ -56,6 +57,19 @@ def make_client(
         except ValueError as error:
             remedy = "write it with its scheme, such as http://127.0.0.1:4566"
             raise UsageError("endpoint URL", str(error), remedy) from error
+
+
+def configured_region(profile: str | None = None) -> str | None:
+    """Return the region of clients for which nobody names one; None if this machine is configured for none. AWS is not asked.
+
+    :param profile: profile in the AWS configuration files; None for the default.
+    :raises ConfigurationError: there is no such profile.
+    """
+    import boto3
+
+    with aws_errors("AWS configuration"):
+        region: str | None = boto3.session.Session(profile_name=profile).region_name
+    return region
 
 
 def _assuming(session: Any, role_arn: str, endpoint_url: str | None) -> Any:

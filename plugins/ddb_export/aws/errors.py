@@ -144,7 +144,8 @@ def translate(error: Exception, thing: str, *, remedy: str | None = None) -> Ddb
 
     :param error: a ``botocore.exceptions.ClientError`` or ``BotoCoreError``; ours are returned as they are.
     :param thing: what the call was about, for the message: a URI, a table, an export ARN.
-    :param remedy: what a person should do, where the caller knows better than the code does.
+    :param remedy: what a person should do about AWS's answer, where the caller knows better than the code does; what kept AWS from being
+        asked (no region, no credentials, no network) has a remedy of its own.
     :return: its ``code`` is AWS's error code, for a ``BotoCoreError`` the name of its class.
     """
     from botocore.exceptions import ClientError
@@ -153,9 +154,11 @@ def translate(error: Exception, thing: str, *, remedy: str | None = None) -> Ddb
         return error
     if isinstance(error, ClientError):
         return _translate_answer(error, thing, remedy)
-    return _translate_no_answer(error, thing, remedy)
+    return _translate_no_answer(error, thing)
 
 
+NO_REGION = "set 'region' in the table's YAML, region_name in the connection, or AWS_DEFAULT_REGION"
+"""What to do where botocore knows no region: it is nobody's permission, and nothing to be left out."""
 _TRUST = "let the role's trust policy name whoever runs this, allow that sts:AssumeRole on it, or correct role_arn"
 
 
@@ -231,7 +234,7 @@ def _explained(code: str, operation: str, message: str) -> Refusal | None:
     return refusal_of(code, message) if operation in _EXPORT_OPERATIONS else None
 
 
-def _translate_no_answer(error: Exception, thing: str, remedy: str | None) -> DdbExportError:
+def _translate_no_answer(error: Exception, thing: str) -> DdbExportError:
     from botocore import exceptions as botocore_errors
 
     code = type(error).__name__
@@ -245,15 +248,16 @@ def _translate_no_answer(error: Exception, thing: str, remedy: str | None) -> Dd
         | botocore_errors.SSOError,
     ):
         advice = "set AWS credentials: an environment variable, a profile, or a role"
-        return PermissionDeniedError(thing, cause, remedy or advice, code=code)
+        return PermissionDeniedError(thing, cause, advice, code=code)
     if isinstance(
         error,
         botocore_errors.ProfileNotFound
-        | botocore_errors.NoRegionError
         | botocore_errors.InvalidRegionError
         | botocore_errors.ConfigParseError
         | botocore_errors.ParamValidationError,
     ):
-        return ConfigurationError(thing, cause, remedy or "correct it, or leave it out", code=code)
+        return ConfigurationError(thing, cause, "correct it, or leave it out", code=code)
+    if isinstance(error, botocore_errors.NoRegionError):
+        return ConfigurationError(thing, cause, NO_REGION, code=code)
     advice = "check the network, the region and the endpoint URL, then try again"
-    return NotReachableError(thing, cause, remedy or advice, code=code)
+    return NotReachableError(thing, cause, advice, code=code)

@@ -62,7 +62,8 @@ def add_aws_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which AWS account, region and endpoint are meant."""
     group = parser.add_argument_group(
         "AWS",
-        "Without these, credentials and region are found as the AWS CLI finds them. A\n"
+        "Without these, credentials and region are found as boto3 finds them: the\n"
+        "region in AWS_DEFAULT_REGION or the AWS configuration files, not AWS_REGION. A\n"
         "table's role_arn is assumed with them; a profile is taken as it is.",
     )
     group.add_argument("--profile", metavar="NAME", help="profile in the AWS configuration files")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -140,12 +140,21 @@ def configured_table(arguments: argparse.Namespace) -> TableConfiguration:
 
     :raises UsageError: no such table is configured. :raises ConfigurationError: the YAML cannot be used.
     """
+    return configured_tables([arguments.table], arguments.tables)[0]
+
+
+def configured_tables(names: Sequence[str], folder: Path) -> list[TableConfiguration]:
+    """Return the configurations of tables in a folder of YAML, in the order of their names, each once.
+
+    :raises UsageError: one of them is not configured. :raises ConfigurationError: the YAML cannot be used.
+    """
     from ddb_export.config.loader import load_tables
 
-    tables = {table.name: table for table in load_tables(arguments.tables)}
-    if arguments.table in tables:
-        return tables[arguments.table]
-    raise unknown_table(arguments.table, tables, arguments.tables)
+    known = {table.name: table for table in load_tables(folder)}
+    for name in names:
+        if name not in known:
+            raise unknown_table(name, known, folder)
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def unknown_table(name: str, known: Collection[str], folder: Path) -> UsageError:
