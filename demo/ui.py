@@ -1,4 +1,7 @@
-"""The command ``python -m demo.ui``, which ``make ui`` runs: Airflow and the local AWS with some days behind them, until Ctrl-C."""
+"""The command ``python -m demo.ui``, which ``make ui`` runs: Airflow and the local AWS with some days behind them, until Ctrl-C.
+
+With ``--once`` it ends by itself as soon as everything is up: so a workflow sees every week that all of it can still be prepared.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,14 @@ _PORT = 8080
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare the tour, and leave it running; the exit code is 0 after Ctrl-C, 1 if it could not be prepared, 130 if interrupted before."""
+    """Prepare the tour, and leave it running; the exit code is 0 after Ctrl-C or ``--once``, 1 if it could not be prepared, 130 if interrupted before."""
     parser = argparse.ArgumentParser(prog="python -m demo.ui", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build"), help="where the folder ui goes (build)")
     parser.add_argument("--days", type=int, default=5, choices=range(2, MOST_DAYS + 1), help="daily windows (5)")
     parser.add_argument("--port", type=int, help=f"of Airflow's pages ({_PORT}, or a free one where that is taken)")
+    parser.add_argument(
+        "--once", action="store_true", help="end when everything is up and green, without waiting for Ctrl-C"
+    )
     options = parser.parse_args(arguments)
     console = Console()
     end_by_signals()
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with alone_in(folder):
             port = options.port or free_or_any(_PORT)
-            return _run(Tour(folder, console, options.days, port))
+            return _run(Tour(folder, console, options.days, port), once=options.once)
     except DemoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -49,23 +55,25 @@ def free_or_any(port: int) -> int:
     return port
 
 
-def _run(tour: Tour) -> int:
+def _run(tour: Tour, *, once: bool) -> int:
     code = 130
     try:
         lines = tour.prepare()
         code = 0
-        tour.console.title("Have a look; Ctrl-C ends everything")
+        tour.console.title("This was to be seen" if once else "Have a look; Ctrl-C ends everything")
         for line in lines:
             tour.console.line(f"  {line}" if line else "")
-        signal.pause()
+        if not once:
+            signal.pause()
     except KeyboardInterrupt:
         tour.console.line()
-        tour.console.step("ending Airflow and the local AWS")
     except (DemoError, DdbExportError, LabError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     finally:
         ignore_signals()
+        if code != 1:
+            tour.console.step("ending Airflow and the local AWS")
         tour.stack.close()
     return code
 

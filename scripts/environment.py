@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Make or refresh one of the project's virtual environments, with uv where it is, with venv and pip where it is not.
 
-``make`` calls it; nothing but a Python >= 3.11 is needed. An environment holds the dependencies and the development
+``make`` calls it; nothing but a Python from 3.11 to 3.13 is needed. An environment holds the dependencies and the development
 tools of ``pyproject.toml`` at the versions of ``constraints/``, and the provider itself in one of two forms:
 
 * ``--provider editable`` (``.venv``): the sources as they stand, for people who run and change them;
 * ``--provider wheel`` (``.venv-test``): the wheel, built now, so that tests see what a user gets, and a file that the
   wheel lacks is missing in the tests too.
 
-``.venv-checks`` holds tools alone (``--extra checks``).
+``.venv-checks`` holds tools alone (``--extra checks``). A Python that ``constraints/`` has no versions for is refused, as nobody
+has tried what it would get; ``DDB_EXPORT_ANY_PYTHON=1`` takes the newest versions with it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 WHEELS = BUILD / "dist"
+CONSTRAINTS = ROOT / "constraints"
 
 
 class StepError(Exception):
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     environment = Environment(options.path.resolve(), usable_uv())
     started = time.monotonic()
     try:
+        constraints_of(this_python())
         with one_at_a_time():
             if options.libraries or options.extra:
                 create(environment)
@@ -84,6 +87,34 @@ def main(arguments: list[str] | None = None) -> int:
     tool = "uv" if environment.uv else "pip"
     print(f"{options.path}: {' and '.join(parts)} by {tool}, {time.monotonic() - started:.1f} s")
     return 0
+
+
+def this_python() -> str:
+    """Return the minor version of the running interpreter, such as ``3.11``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def constraints_of(python: str) -> Path | None:
+    """Find the pinned versions for a Python.
+
+    :param python: its minor version, such as ``3.11``.
+    :return: the file, or None where there is none and ``DDB_EXPORT_ANY_PYTHON`` says to go on without.
+    :raises StepError: there is none.
+    """
+    file = CONSTRAINTS / f"constraints-{python}.txt"
+    if file.is_file():
+        return file
+    if os.environ.get("DDB_EXPORT_ANY_PYTHON"):
+        return None
+    known = sorted((path.stem.removeprefix("constraints-") for path in CONSTRAINTS.glob("*.txt")), key=_by_number)
+    raise StepError(
+        f"Python {python}: nobody has tried it, constraints/ has versions for {', '.join(known)} only. Remedy: name one of these, "
+        f"as in make PYTHON=python{known[-1]}; DDB_EXPORT_ANY_PYTHON=1 goes on with the newest version of everything"
+    )
+
+
+def _by_number(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def usable_uv() -> str | None:
@@ -106,7 +137,7 @@ def one_at_a_time() -> Iterator[None]:
 
 def create(environment: Environment) -> None:
     """Create the environment unless it is there with this Python's minor version."""
-    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = this_python()
     if environment.path.exists():
         if not (environment.path / "pyvenv.cfg").is_file() and any(environment.path.iterdir()):
             raise StepError(f"{environment.path}: is no virtual environment. Remedy: move it away, then make again")
@@ -135,15 +166,16 @@ def install_libraries(environment: Environment, *groups: str) -> None:
     """Install groups of requirements at the constrained versions.
 
     :param groups: names of ``[project.optional-dependencies]``; ``dependencies`` are those of the provider itself.
+    :raises StepError: there are no versions for this Python, or one could not be had.
     """
     project = project_table()
     of_group = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
     requirements = [requirement for group in groups for requirement in of_group[group]]
-    constraints = ROOT / "constraints" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
-    if constraints.is_file():
+    constraints = constraints_of(this_python())
+    if constraints:
         requirements += ["--constraint", str(constraints)]
     else:
-        print(f"{constraints.name}: absent, so the newest versions are taken", flush=True)
+        print(f"Python {this_python()}: no pinned versions, so the newest ones are taken", flush=True)
     environment.install(*requirements)
 
 

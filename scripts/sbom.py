@@ -76,24 +76,55 @@ def write(wheel: Path, file: Path) -> Path:
         "--pyproject",
         str(ROOT / "pyproject.toml"),
     ]
-    command += ["--mc-type", "library", "--output-reproducible", "--output-format", "JSON", "--validate"]
+    command += ["--mc-type", "library", "--output-reproducible", "--output-format", "JSON"]
     run([*command, "--output-file", str(file), str(environment.python)], "look at what cyclonedx-py names")
     name_the_wheel(file, wheel)
+    validate(file)
     return file
 
 
+def validate(file: Path) -> None:
+    """Check a document by CycloneDX's schema, as it stands after all that was written into it.
+
+    :raises StepError: it does not fit.
+    """
+    # The tests of what is written run where the tools of the checks are not installed.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    text = file.read_text()
+    problem = JsonStrictValidator(SchemaVersion.from_version(json.loads(text)["specVersion"])).validate_str(text)
+    if problem:
+        said = str(problem.data.message) if hasattr(problem.data, "message") else str(problem)
+        raise StepError(
+            f"{file}: does not fit CycloneDX's schema: {said.splitlines()[0]}. Remedy: correct scripts/sbom.py"
+        )
+
+
 def name_the_wheel(file: Path, wheel: Path) -> None:
-    """Complete what the document is about: cyclonedx-py reads pyproject.toml, which has no version, and optional groups too."""
+    """Complete what the document is about: cyclonedx-py reads pyproject.toml, which has no version, and optional groups too.
+
+    :raises StepError: what the provider requires is not all named in the document.
+    """
     document = json.loads(file.read_text())
     about = document["metadata"]["component"]
     about["version"] = wheel.name.split("-")[1]
     about["purl"] = f"pkg:pypi/{about['name']}@{about['version']}"
     about["hashes"] = [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}]
-    required = {re.split(r"[\[>]", requirement)[0].lower() for requirement in project_table()["dependencies"]}
-    for part in document["dependencies"]:
-        if part["ref"] == about["bom-ref"]:
-            part["dependsOn"] = [ref for ref in part["dependsOn"] if ref.split("==")[0].lower() in required]
+    required = {normal(re.split(r"[^\w.-]", requirement)[0]) for requirement in project_table()["dependencies"]}
+    (ours,) = [part for part in document["dependencies"] if part["ref"] == about["bom-ref"]]
+    ours["dependsOn"] = [ref for ref in ours["dependsOn"] if normal(ref.split("==")[0]) in required]
+    missing = required - {normal(ref.split("==")[0]) for ref in ours["dependsOn"]}
+    if missing:
+        raise StepError(
+            f"{file}: {', '.join(sorted(missing))} not among what {about['name']} requires. Remedy: look at what cyclonedx-py wrote"
+        )
     file.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def normal(name: str) -> str:
+    """Write a distribution's name as all its spellings are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":

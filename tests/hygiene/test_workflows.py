@@ -48,6 +48,31 @@ def test_actions_are_pinned_by_commit_and_permissions_are_named_job_by_job(path:
         assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
 
 
+def test_pip_alone_makes_the_environments_on_the_oldest_and_the_newest_python():
+    matrix = workflow(ROOT / ".github" / "workflows" / "check.yml")["jobs"]["run"]["strategy"]["matrix"]
+
+    alone = [entry["python"] for entry in matrix["include"] if entry["installer"] == "pip"]
+    assert alone == [matrix["python"][0], matrix["python"][-1]]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_what_can_write_takes_what_another_job_built_and_runs_nothing_of_ours(path: Path):
+    for job in workflow(path)["jobs"].values():
+        if set(job["permissions"].values()) - {"read"}:
+            assert [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step] == [
+                "actions/download-artifact"
+            ]
+            assert [step["run"].split()[0] for step in job["steps"] if "run" in step] == ["gh"]
+
+
+def test_what_no_test_starts_is_started_weekly():
+    jobs = workflow(ROOT / ".github" / "workflows" / "audit.yml")["jobs"].values()
+    commands = [step.get("run", "") for job in jobs for step in job["steps"]]
+
+    assert "make bench ARGS=--quick" in commands
+    assert [command for command in commands if command.startswith("make ui ") and "--once" in command]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_make_target_is_there(path: Path):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

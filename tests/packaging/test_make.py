@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.environment import StepError, constraints_of
+from scripts.environment import main as environment
 from tests.packaging.airflow_environment import ROOT
 
 EXCUSES = """
@@ -59,6 +61,31 @@ def test_a_python_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, scr
     assert len(errors) == 1
     assert cause in errors[0]
     assert "Remedy: " in errors[0]
+    assert not (tmp_path / "env").exists()
+
+
+def test_a_python_without_pinned_versions_is_refused_unless_it_is_wanted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DDB_EXPORT_ANY_PYTHON", raising=False)
+    with pytest.raises(
+        StepError,
+        match=r"^Python 3\.99: .*3\.11, 3\.12, 3\.13 only\. Remedy: .*PYTHON=python3\.13; .*ANY_PYTHON=1[^\n]*$",
+    ):
+        constraints_of("3.99")
+
+    monkeypatch.setenv("DDB_EXPORT_ANY_PYTHON", "1")
+    assert constraints_of("3.99") is None
+    assert constraints_of("3.12") == ROOT / "constraints" / "constraints-3.12.txt"
+
+
+def test_it_is_refused_before_an_environment_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("DDB_EXPORT_ANY_PYTHON", raising=False)
+    monkeypatch.setattr("scripts.environment.this_python", lambda: "3.99")
+
+    assert environment([str(tmp_path / "env"), "--libraries"]) == 1
+
+    assert capsys.readouterr().err.startswith("error: Python 3.99: ")
     assert not (tmp_path / "env").exists()
 
 
