@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ _POLL_SECONDS = 1.0
 _HALF_WAY_SECONDS = 2400.0
 _AGAIN_SECONDS = 900.0
 _END_SECONDS = 3600.0
+_SETTLED, _LONGEST = timedelta(minutes=16), timedelta(minutes=40)
 
 
 def check(folder: Path, programs: Path, say: Callable[[str], None], tables: int = TABLES) -> None:
@@ -64,6 +65,7 @@ def check(folder: Path, programs: Path, say: Callable[[str], None], tables: int 
     :param tables: how many.
     :raises demo.errors.DemoError: a container fails. :raises AssertionError: something did not hold.
     """
+    require_one_day(datetime.now(UTC))
     stack = Stack(folder, programs, say, dotenv=_DOTENV, settings=_SETTINGS, left_out=frozenset({"lab-tables"}))
     with stack:
         stack.start("lab")
@@ -78,6 +80,18 @@ def check(folder: Path, programs: Path, say: Callable[[str], None], tables: int 
             fleet.run(api)
             fleet.require_green(api)
         require_complete(fleet.world, DAY, BASE, say)
+
+
+def require_one_day(now: datetime) -> None:
+    """Refuse to begin where a day of the tables ends meanwhile, or ended so late that its window has not settled: a run more would be due.
+
+    :raises AssertionError: it is such a time of day, UTC.
+    """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    first, last = midnight + _SETTLED, midnight + timedelta(days=1) - _LONGEST
+    assert first <= now <= last, (
+        f"it is {now:%H:%M} UTC, and a day ends within this check. Remedy: begin it between {first:%H:%M} and {last:%H:%M} UTC"
+    )
 
 
 def lay_down(stack: Stack, tables: int) -> World:
