@@ -39,9 +39,45 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
     ),
     off(
         "two first runs make one base",
-        "pipeline/ledger.py",
+        "domain/claiming.py",
         "if kind is ClaimKind.BASE and chain.base_claim and wanted.closes_chain != chain.number:",
         f"{PIPELINE}test_ledger.py::test_racing_first_runs_make_one_base",
+    ),
+    off(
+        "a base at the moment of a snapshot opens its chain",
+        "domain/claiming.py",
+        "if existing and existing.kind is ClaimKind.SNAPSHOT and wanted.opens_on(chain):",
+        f"{PIPELINE}test_chain_lives.py"
+        "::test_a_base_at_the_moment_of_a_snapshot_takes_over_its_export_and_opens_its_chain",
+    ),
+    Guard(
+        "an earlier attempt is no answer to a next one",
+        "domain/evidence.py",
+        "attempt_of(export) > proved.get(subject_of(export), 0)]",
+        "subject_of(export) not in proved]",
+        (f"{DOMAIN}test_standing.py::test_an_earlier_attempt_is_no_answer",),
+    ),
+    Guard(
+        "a next attempt that recovery has passed is left",
+        "pipeline/standing.py",
+        "for claim, why in reasons.items() if why}",
+        "for claim, why in reasons.items() if why and False}",
+        (
+            "tests/model/test_table_life.py::test_a_re_export_that_comes_to_nothing_keeps_runs_red_until_recovery_has_passed_it",
+        ),
+    ),
+    Guard(
+        "claims of a closed chain wait for nobody",
+        "domain/standing.py",
+        "and not is_of_closed_chain(chain, claim)",
+        "and True",
+        (f"{PIPELINE}test_freshness.py::test_a_claim_that_a_later_chain_has_made_needless_waits_for_nobody",),
+    ),
+    off(
+        "the base of a closed chain is not begun",
+        "pipeline/standing.py",
+        "if description is None or description.status is ExportStatus.FAILED:",
+        f"{PIPELINE}test_chain_lives.py::test_the_base_of_a_chain_that_was_closed_is_not_begun_any_more",
     ),
     off(
         "windows follow the base that was claimed, not the one that was planned",
@@ -90,7 +126,7 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
     ),
     Guard(
         "the request of a claim stays as it was claimed",
-        "pipeline/ledger.py",
+        "domain/claiming.py",
         "if existing and existing.attempt >= (wanted.attempt or 0):\n        return existing",
         "if existing and existing.attempt >= (wanted.attempt or 0):\n        return replace(existing, request=replace("
         "wanted.request, s3_prefix=existing.request.s3_prefix))",

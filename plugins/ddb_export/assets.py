@@ -72,6 +72,7 @@ def add_announcements(
         # Whatever became of the others: what is published has to be told of, and the ledger says what is.
         common: dict[str, Any] = {
             "output_name": output,
+            "exports": f"{{{{ ti.xcom_pull(task_ids='{plan.task_id}', key='exports') | tojson }}}}",
             "outlets": [output_asset(table, output)],
             "trigger_rule": TriggerRule.ALL_DONE,
         }

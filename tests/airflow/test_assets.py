@@ -73,6 +73,14 @@ def test_an_event_for_each_published_window_and_full_export_and_none_for_what_is
     assert "never told" not in json.dumps([events(table, output) for output in outputs])
     assert [name for name in told if f"`{name}`" not in PAGE] == []
 
+    # A next attempt that comes to nothing fails its run, and the attempt before it is not told of in its place.
+    table.lab.deny(table.account, f"s3:GetObject arn:aws:s3:::{table.bucket}/*-a2/*")
+    again = run_manually(dag, **{"from": iso(m[1]), "to": iso(m[2]), "re_export": True})
+    assert again.state == "failed"
+    assert "readers still see" in again.error("check")
+    table.lab.deny(table.account)
+    assert [key for key, _ in events(table, "changes")] == [second, first, second, first]
+
 
 def test_nothing_is_told_where_nothing_is_published(table):
     assert run_manually(table.dag(retries=0), dry_run=True).state == "success"

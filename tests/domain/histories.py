@@ -56,6 +56,7 @@ class History:
     def plan(self, kind: RunKind, interval: Stretch | None = None, **fields: Any) -> Plan:
         """What a run would do now."""
         lost, ended = fields.pop("lost", frozenset()), fields.pop("ended", frozenset())
+        left = fields.pop("left", {})
         request = PlanRequest(
             kind,
             self.now,
@@ -74,6 +75,7 @@ class History:
             boundaries(self.cron, self.zone),
             lost=lost,
             ended=ended,
+            left=left,
         )
 
     def scheduled(self, start: datetime, end: datetime, **fields: Any) -> Plan:

@@ -6,6 +6,7 @@ Head, overlaps and the bill are computed anew here, as simply as the rules say.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -121,6 +122,23 @@ class Books:
     def _filter_of(self, export: str) -> Any:
         """Return what a claim asked to be exported."""
         return next(claim.document["request"].get("filter") for claim in self.claims() if claim.export == export)
+
+    def unverified(self, exports: Iterable[str]) -> list[str]:
+        """Return those of these attempts of which neither they nor later ones are verified, and that no other window replaces."""
+        base, verified = self.base(), self.verified()
+        table_id = base.table_id if base else None
+        newest: dict[str, int] = {}
+        for each in verified:
+            if each["table_id"] == table_id:
+                subject, attempt = each["export"].rsplit("-a", 1)
+                newest[subject] = max(newest.get(subject, 0), int(attempt))
+        replaced = {subject for claim in self.claims() if claim.subject in newest for subject in claim.supersedes}
+        named = [(export, *export.rsplit("-a", 1)) for export in exports]
+        return [
+            export
+            for export, subject, attempt in named
+            if subject not in replaced and newest.get(subject, 0) < int(attempt)
+        ]
 
     def check(self) -> None:
         """Check claims, evidence and bill.

@@ -449,6 +449,7 @@ class TableLife(RuleBasedStateMachine):
         again = self._begin("scheduled", interval, {})
         self._drive(again, patient=True)
         promise(again.state is State.SUCCESS, "a run with nothing to do failed:", again.errors)
+        promise(not again.failed, "a run with nothing to do has tasks that fail:", again.failed, again.errors)
         promise(len(world.exports) == started, "a run with nothing to do exported something")
         TableLife.calls += world.calls
 
@@ -461,6 +462,7 @@ class TableLife(RuleBasedStateMachine):
             self._drive(run, patient=True)
             self.promises_hold()
             if run.state is State.SUCCESS:
+                promise(not run.failed, "nothing is lost, but these tasks fail:", run.failed, run.errors)
                 if self._reaches(interval.end):
                     return interval
                 continue
@@ -544,6 +546,10 @@ class TableLife(RuleBasedStateMachine):
                 continue
             promise("Remedy: " in str(error), "an error names no remedy:", error)
             promise(getattr(error, "code", "") != "ExportConflictException", "a token stands for two requests:", error)
+        if run.state is State.SUCCESS and run.alone is None:
+            # A failed task fails the run, unless another run has verified the same meanwhile.
+            missing = self.books.unverified(run.xcoms.get(("plan", "exports"), ()))
+            promise(not missing, "a run is green without", missing, "its failed tasks are", run.failed)
 
     def _wake(self, run: Run) -> None:
         if run.sleeping_until and run.sleeping_until > self.world.now:

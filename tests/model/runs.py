@@ -123,6 +123,7 @@ class Run:
 
     :param alone: only this window is exported and verified, by the operators in a DAG of somebody's own.
     :param kind: ``scheduled``, ``manual`` or ``backfill``. :param interval: its data interval, None for a manual run.
+    :param failed: tasks that ended so, their retries used up.
     :param parameters: DAG params. :param faults: number of a call, counted from the beginning → what befalls it.
     """
 
@@ -136,6 +137,7 @@ class Run:
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
     kept: dict[str, _StateStore] = field(default_factory=dict)
     errors: list[tuple[str, BaseException]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     state: State | None = None
     calls: int = 0
     deaths: int = 0
@@ -157,6 +159,7 @@ class Run:
         """
         self.state = None
         self.errors = []
+        self.failed = []
         self.from_hand_over = from_hand_over
         if not from_hand_over:
             self.xcoms = {}
@@ -422,6 +425,7 @@ class Try:
             self._number += 1
             self.wakes = self._run.airflow.world.now + RETRY_DELAY
         else:
+            self._run.failed.append(self.name)
             self.result = TaskResult(State.FAILED, error=error)
 
     def _context(self) -> dict[str, Any]:

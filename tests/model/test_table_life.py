@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ddb_export.exceptions import ExportFailedError, TableIdentityError
 from tests.model.machine import TableLife
+from tests.model.runs import State
 from tests.model.workers import Death, Fault
 from tests.model.world import Damage, Ending, Fate, utc
 
@@ -80,3 +83,48 @@ def test_a_full_export_that_was_planned_for_a_table_that_is_gone_is_not_made_of_
     life.promises_hold()
     assert TableIdentityError in {type(error) for _, error in wanted.errors}
     life.teardown()
+
+
+@pytest.mark.scenario("F6")
+@pytest.mark.parametrize("ending", [Ending.FAILED, Ending.DAMAGED])
+def test_a_re_export_that_comes_to_nothing_keeps_runs_red_until_recovery_has_passed_it(
+    ending,
+):
+    life = daily_life(retries=0)
+    life.exports_will([Fate(600, ending, "UNKNOWN", Damage.FLIPPED)])
+    life.manual_run(wish="re_export", back=1, length=1, minutes=0, faults={}, patient=True)
+    asked = life.runs[-1]
+    assert asked.state is State.FAILED
+    assert "readers still see 20260329T0000Z-20260330T0000Z-a1" in str(asked.errors[-1][1])
+    if ending is Ending.DAMAGED:
+        life.schedule_goes_on(intervals=1, faults={})
+        assert life.runs[-1].state is State.FAILED
+    assert life.world.table
+    life.world.table.period = timedelta(days=2, hours=12)
+    for _ in range(2):
+        life.schedule_goes_on(intervals=1, faults={})
+        assert (life.runs[-1].state, life.runs[-1].failed) == (State.SUCCESS, [])
+    life.backfill_run(back=4 if ending is Ending.DAMAGED else 3, length=1, faults={}, patient=True)
+    rebuilt = life.runs[-1]
+    assert (rebuilt.state, rebuilt.failed) == (State.SUCCESS, [])
+    assert rebuilt.xcoms["plan", "exports"] == ["20260329T0000Z-20260330T0000Z-a1"]
+    life.promises_hold()
+    life.teardown()
+
+
+def daily_life(*, retries, on_chain_end="fail", runs=2):
+    """A table whose daily runs have verified some windows."""
+    life = TableLife()
+    life.begin(
+        start=utc(2026, 3, 27),
+        schedule=("0 0 * * *", "UTC"),
+        catchup=True,
+        on_chain_end=on_chain_end,
+        level="bytes",
+        days=2,
+        retries=retries,
+    )
+    life.scheduled_run(faults={}, patient=True)
+    for _ in range(runs):
+        life.schedule_goes_on(intervals=1, faults={})
+    return life

@@ -24,6 +24,7 @@ from ddb_export.domain.utc import parse_utc
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import DdbExportError, PlanError, PointInTimeRecoveryError, TableIdentityError
 from ddb_export.pipeline.planning import Destination, PlannedRun, claim_plan, plan_run
+from ddb_export.pipeline.standing import require_open_chain
 from local_aws.client import Lab
 from tests.pipeline.tables import BUCKET, LakeTable, at
 
@@ -394,3 +395,36 @@ def planned(start: float, end: float) -> Any:
     from ddb_export.domain.window import Window
 
     return PlannedExport(ClaimKind.WINDOW, Action.EXPORT, "test", window=Window(at(start), at(end)))
+
+
+@pytest.mark.scenario("F10")
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_a_base_at_the_moment_of_a_snapshot_takes_over_its_export_and_opens_its_chain(table, is_verified):
+    table.until(30)
+    table.verified(1)
+    snapshot = table.ledger.claim([replace(table.wanted(20), beside_chain=True)], table.table_id, table.now)[0]
+    if is_verified:
+        table.work.verify(snapshot, table.export(snapshot), None, table.now)
+    wanted = replace(table.wanted(20), closes_chain=1)
+    base, again = (table.ledger.claim([wanted], table.table_id, table.now)[0] for _ in range(2))
+    assert (base.kind, base.chain, base.export) == (ClaimKind.BASE, 2, snapshot.export)
+    assert again == base
+    if not is_verified:
+        table.work.verify(base, table.export(base), None, table.now)
+    chain = table.ledger.read()
+    assert (chain.number, chain.head, len(table.started())) == (2, at(20), 2)
+    assert table.ledger.claim_of(snapshot.export).kind is ClaimKind.BASE
+
+
+@pytest.mark.scenario("F10")
+def test_the_base_of_a_chain_that_was_closed_is_not_begun_any_more(table):
+    table.until(30)
+    table.verified(1)
+    left, begun, _ = (
+        table.ledger.claim([replace(table.wanted(hour), closes_chain=chain)], table.table_id, table.now)[0]
+        for chain, hour in ((1, 20), (2, 21), (3, 22))
+    )
+    table.export(begun)
+    require_open_chain(table.exports, table.ledger, begun)
+    with pytest.raises(PlanError, match=r"its chain 2 was closed by full-20260301T2200Z-a1.*full_export: true"):
+        require_open_chain(table.exports, table.ledger, left)

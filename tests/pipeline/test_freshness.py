@@ -11,7 +11,7 @@ import pytest
 from ddb_export.domain.cost import Estimate, EstimateLine
 from ddb_export.domain.evidence import Claim, VerifiedEntry
 from ddb_export.domain.freshness import Trouble, find_troubles
-from ddb_export.domain.plan import Action, PlannedExport
+from ddb_export.domain.plan import Action, PlannedExport, PointInTimeRecovery
 from ddb_export.pipeline.estimate import note_estimate, noted_estimates
 from ddb_export.pipeline.freshness import gather, last_verified
 from tests.pipeline.tables import START, LakeTable, at
@@ -130,3 +130,24 @@ def test_while_a_new_base_is_made_the_data_is_as_old_as_the_chain_before_it(tabl
     table.work.verify(newest, table.export(newest), None, table.now)
     facts = gather(table.ledger, START, table.now)
     assert (facts.head, facts.closed_head) == (at(10), None)
+
+
+def test_a_claim_that_a_later_chain_has_made_needless_waits_for_nobody(table):
+    """A run with new_base dies before DynamoDB is asked, then another one succeeds; an old window and a snapshot were left too."""
+    table.until(30)
+    table.verified(1)
+    table.claim(1, 3)
+    later = [replace(table.wanted(hour), closes_chain=chain) for chain, hour in ((1, 20), (2, 21))]
+    for wanted in later:
+        table.ledger.claim([wanted], table.table_id, table.now)
+    assert troubles(table, table.now + timedelta(hours=7)) == [Trouble.CLAIM_WAITS]
+    table.verified(21)
+    snapshot = replace(table.wanted(22), beside_chain=True)
+    table.ledger.claim([snapshot], table.table_id, table.now)
+    now = table.now + timedelta(hours=7)
+    assert [each.export[:18] for each in gather(table.ledger, START, now).waiting] == ["full-20260301T2200"]
+    recovery = PointInTimeRecovery(enabled=True, earliest=at(23), latest=now)
+    assert gather(table.ledger, START, now, recovery).waiting == ()
+    lost = table.claim(22, 24)
+    assert gather(table.ledger, START, lost.claimed_at, recovery).waiting
+    assert gather(table.ledger, START, now, recovery).waiting == ()

@@ -6,7 +6,7 @@ and never changed. What follows from these facts is derived in :mod:`ddb_export.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -341,6 +341,26 @@ class PublishedEntry:
 def subject_of(export: str) -> str:
     """Return the name of an attempt without the number of the attempt."""
     return export.rsplit("-a", 1)[0]
+
+
+def attempt_of(export: str) -> int:
+    """Return the number of an attempt, from its name."""
+    return int(export.rsplit("-a", 1)[1])
+
+
+def not_verified(
+    exports: Sequence[str], verified: Sequence[VerifiedEntry], superseded: Collection[str] = ()
+) -> list[str]:
+    """Return those of these attempts of which neither they nor later ones are verified.
+
+    :param exports: names of attempts, as a run planned them. :param verified: evidence of the same.
+    :param superseded: subjects whose place others have taken: nothing of these is missing.
+    """
+    proved: dict[str, int] = {}
+    for entry in verified:
+        proved[entry.subject] = max(entry.attempt, proved.get(entry.subject, 0))
+    wanted = [export for export in exports if subject_of(export) not in superseded]
+    return [export for export in wanted if attempt_of(export) > proved.get(subject_of(export), 0)]
 
 
 def _flat(entry: Any) -> dict[str, Any]:

@@ -243,10 +243,13 @@ class Chain:
             verified={**{entry.export: entry for entry in entries}, **self.verified},
         )
 
-    def newest_attempt(self, subject: str, table_id: str) -> Claim | None:
-        """Return the newest claim of a subject for this very table; None if there is none, or if it is settled."""
-        attempts = self._attempts.get(subject, ())
-        return next((claim for claim in reversed(attempts) if claim.table_id == table_id), None)
+    def newest_attempt(self, subject: str, table_id: str, at_most: int | None = None) -> Claim | None:
+        """Return the newest claim of a subject for this very table; None if there is none, or if it is settled.
+
+        :param at_most: number of the latest attempt that may be the answer.
+        """
+        attempts = [claim for claim in self._attempts.get(subject, ()) if claim.table_id == table_id]
+        return next((claim for claim in reversed(attempts) if at_most is None or claim.attempt <= at_most), None)
 
     def next_claim(
         self,

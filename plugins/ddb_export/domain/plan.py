@@ -129,7 +129,8 @@ class PlannedExport:
     :param reason: why, in words.
     :param export_time: moment of a full export.
     :param window: stretch of a window.
-    :param attempt: the attempt that is asked for at least, None for whichever is the newest.
+    :param attempt: what is exported again: the attempt that is asked for at least; else the verified one that stands, although a later one
+        was claimed. None for whichever is the newest.
     :param supersedes: subjects of the windows that it replaces.
     """
 

@@ -7,8 +7,10 @@ decision carries its reason in words, for the log and for dry runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from ddb_export.domain.export_filter import NO_REPLICA, words_of
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
@@ -62,6 +64,7 @@ def plan(
     lost: frozenset[str] = frozenset(),
     ended: frozenset[str] = frozenset(),
     base_began: bool = True,
+    left: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Decide what a run does.
 
@@ -73,12 +76,14 @@ def plan(
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
     :param ended: subjects of claims whose export is COMPLETED and yet not verified; only ``re_export`` asks.
     :param base_began: False where the base that is claimed has no export that runs or is COMPLETED; only filtered chains ask.
+    :param left: subjects of windows of which the newest claim came to nothing and need not be gone on with, with why.
     :raises PointInTimeRecoveryError: recovery is off, or no longer reaches what has to be exported.
     :raises TableIdentityError: the table was made again since the chain began.
     :raises PlanError: what the run asks cannot be planned.
     """
     _require_one_wish(request)
-    made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended, base_began))
+    made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended, base_began, left))
+    made = replace(made, notes=(*made.notes, *left.values()))
     if request.export_filter is None:
         return made
     return replace(made, notes=(*made.notes, f"filtered: {request.export_filter}; {NO_REPLICA}"))
@@ -113,7 +118,7 @@ def _rebuild_alone(rules: Rules) -> Plan | None:
     known = rules.chain.windows_starting_in(span)
     if not known or not all(each.verified for each in known):
         return None
-    return rules.planned(None, [_covered(rules, each) for each in known], (), span.end)
+    return rules.planned(None, _covered(rules, known), (), span.end)
 
 
 def _on_chain(rules: Rules, claim: Claim) -> Plan:
@@ -298,7 +303,7 @@ def _backfill(rules: Rules, base_claim: Claim) -> Plan:
     span, base_time = rules.request.interval, _base_time(base_claim)
     if span is None:
         raise PlanError("backfill", "the run has no data interval", "use an interval timetable for the DAG")
-    covered = [_covered(rules, known) for known in rules.chain.windows_starting_in(span)]
+    covered = _covered(rules, rules.chain.windows_starting_in(span))
     base = rules.pending(base_claim)
     if base is None and span.start < base_time <= span.end:
         base = of_claim(base_claim, Action.REBUILD, _REBUILD)
@@ -309,9 +314,15 @@ def _backfill(rules: Rules, base_claim: Claim) -> Plan:
 _REBUILD = "covered by a verified export, whose files are made again"
 
 
-def _covered(rules: Rules, known: KnownWindow) -> PlannedExport:
-    pending = rules.pending(known.claim) if known.claim else None
-    return pending or PlannedExport(ClaimKind.WINDOW, Action.REBUILD, _REBUILD, window=known.window)
+def _covered(rules: Rules, windows: Sequence[KnownWindow]) -> list[PlannedExport]:
+    covered = []
+    for known in windows:
+        attempt = rules.standing_attempt(known.window.key)
+        pending = rules.pending(known.claim) if known.claim else None
+        if pending or attempt != 0:
+            rebuilt = PlannedExport(ClaimKind.WINDOW, Action.REBUILD, _REBUILD, window=known.window, attempt=attempt)
+            covered.append(pending or rebuilt)
+    return covered
 
 
 def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:

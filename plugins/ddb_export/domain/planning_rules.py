@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
@@ -19,6 +19,7 @@ from ddb_export.domain.plan import (
     RunKind,
     TableIdentity,
 )
+from ddb_export.domain.standing import verified_attempt
 from ddb_export.domain.utc import ceil_minute, floor_minute, iso
 from ddb_export.domain.window import LONGEST, SHORTEST, Stretch, cut
 from ddb_export.exceptions import PointInTimeRecoveryError
@@ -58,6 +59,7 @@ class Rules:
     :param lost: subjects of claims that have no export, and that recovery no longer reaches, so that they never will.
     :param ended: subjects of claims whose export is COMPLETED and yet not verified.
     :param base_began: False where the base that is claimed has no export that runs or is COMPLETED.
+    :param left: subjects of windows of which the newest claim came to nothing and need not be gone on with, with why.
     """
 
     chain: Chain
@@ -68,6 +70,7 @@ class Rules:
     lost: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     base_began: bool = True
+    left: Mapping[str, str] = field(default_factory=dict)
 
     def until(self) -> datetime:
         """Return the moment up to which a run that catches up answers.
@@ -96,7 +99,9 @@ class Rules:
         if claim is None or not self.filter_changed or claim.table_id != self.identity.table_id:
             return ()
         base_time = claim.request.export_time or claim.claimed_at
-        return (ceil_minute(base_time + MINUTE), *(covered.end for covered in self.chain.covered))
+        full = [each.request.export_time for each in self.chain.claims if each.table_id == claim.table_id]
+        behind = (ceil_minute(moment + MINUTE) for moment in full if moment and moment >= base_time)
+        return (*behind, *(covered.end for covered in self.chain.covered))
 
     def settled(self) -> datetime:
         """Return the last minute whose state can be exported at once."""
@@ -106,14 +111,21 @@ class Rules:
     def pending(self, claim: Claim) -> PlannedExport | None:
         """Return what is left to do for a claim, None if nothing is."""
         entry = self.chain.verified_subjects.get(claim.subject)
-        if entry is None or entry.attempt < claim.attempt:
+        is_left = claim.subject in self.left
+        if entry is None and is_left:
+            return None
+        if entry is None or (entry.attempt < claim.attempt and not is_left):
             return of_claim(claim, Action.CONTINUE, f"claimed at {iso(claim.claimed_at)} and not verified yet")
         asked = outputs_of(claim.kind, self.request.outputs)
         missing = [output for output in asked if not self.chain.is_published(entry, output)]
         if missing:
             reason = f"verified, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not published"
-            return of_claim(claim, Action.PUBLISH, reason)
+            return of_claim(claim, Action.PUBLISH, reason, self.standing_attempt(claim.subject))
         return None
+
+    def standing_attempt(self, subject: str) -> int | None:
+        """Return the verified attempt that stands as the newest one came to nothing (0 if none is verified); None where it did not."""
+        return verified_attempt(self.chain, subject) if subject in self.left else None
 
     def pending_windows(self, span: Stretch) -> list[PlannedExport]:
         """Return what is left to do for the claimed windows that share a moment with ``span``."""
@@ -270,6 +282,6 @@ class Rules:
         )
 
 
-def of_claim(claim: Claim, action: Action, reason: str) -> PlannedExport:
-    """Return the line of a plan that is about a claim."""
-    return PlannedExport(claim.kind, action, reason, claim.request.export_time, claim.window)
+def of_claim(claim: Claim, action: Action, reason: str, attempt: int | None = None) -> PlannedExport:
+    """Return the line of a plan that is about a claim, or about an earlier attempt at the same."""
+    return PlannedExport(claim.kind, action, reason, claim.request.export_time, claim.window, attempt)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ddb_export.domain.ledger import PublishedEntry, VerifiedEntry
+from ddb_export.domain.evidence import PublishedEntry, VerifiedEntry, not_verified, subject_of
 from ddb_export.domain.partition_key import PartitionKey
 from ddb_export.domain.progress import counted
 from ddb_export.domain.search_words import words_of_entry
@@ -16,6 +16,7 @@ from ddb_export.domain.utc import compact, iso
 from ddb_export.domain.window import Window
 from ddb_export.exceptions import UsageError
 from ddb_export.operators.base import LakeOperator, instant
+from ddb_export.operators.runs import list_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,9 +35,18 @@ class AnnouncePublishedOperator(LakeOperator):
     :param output_name: ``snapshots``, ``changes`` or ``raw``.
     :param start: inclusive start of a window, ISO 8601 with a zone; ``end`` its exclusive end. Templated.
     :param export_time: moment of a full export. Templated. Without a window and without a moment the task is skipped.
+    :param exports: names of the attempts that the run planned, a list or its JSON text: where a next attempt came to nothing, the earlier
+        one is not told of again. Templated; None asks only what is published.
     """
 
-    template_fields: Sequence[str] = (*LakeOperator.template_fields, "output_name", "start", "end", "export_time")
+    template_fields: Sequence[str] = (
+        *LakeOperator.template_fields,
+        "output_name",
+        "start",
+        "end",
+        "export_time",
+        "exports",
+    )
     ui_color = "#4292c6"
 
     def __init__(
@@ -46,6 +56,7 @@ class AnnouncePublishedOperator(LakeOperator):
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         export_time: datetime | str | None = None,
+        exports: Any = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("map_index_template", "{{ task.start }}/{{ task.end }}")
@@ -54,6 +65,7 @@ class AnnouncePublishedOperator(LakeOperator):
         self.start = start
         self.end = end
         self.export_time = export_time
+        self.exports = exports
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look into the ledger, and tell.
@@ -69,6 +81,8 @@ class AnnouncePublishedOperator(LakeOperator):
         published = self.ledger.published_entry(self.output_name, found[0].export) if found else None
         if published is None:
             raise AirflowSkipException(f"the {self.output_name} of {key} are not published, so nobody is told of them")
+        if missing := not_verified(self._planned_attempts(found[0].subject), found):
+            raise AirflowSkipException(f"{missing[0]} is not verified, so that there is nothing new to tell of {key}")
         told = self._told(key, found[0], published)
         for outlet in self.outlets or ():
             event = context["outlet_events"][outlet]
@@ -77,6 +91,10 @@ class AnnouncePublishedOperator(LakeOperator):
         words = f"told of {counted(published.rows, 'row')} in {published.location} as {key}"
         self.say(words, words_of_entry(self.lake_name, found[0]))
         return told
+
+    def _planned_attempts(self, subject: str) -> list[str]:
+        names = list_of(self.exports)
+        return [str(name) for name in names if subject_of(str(name)) == subject] if isinstance(names, list) else []
 
     def _key(self) -> PartitionKey | None:
         start, end = instant(self.start, "start"), instant(self.end, "end")

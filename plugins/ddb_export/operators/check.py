@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ddb_export.aws.errors import aws_errors
 from ddb_export.domain.cost import prices_of, size_in_words, usd
+from ddb_export.domain.evidence import not_verified
 from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry, subject_of
 from ddb_export.domain.metrics import BILLED_USD, Stage
 from ddb_export.domain.planning_rules import RAW, outputs_of
@@ -76,7 +77,7 @@ class CheckPublishedOperator(LakeOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Check, query, tell.
 
-        :raises ExportError: something planned is not verified. :raises PublishError: something verified is not
+        :raises ExportError: something planned is not verified: an earlier attempt at it is no answer. :raises PublishError: something verified is not
             published, or Athena counts other rows than were published.
         """
         names = planned_names(self.task_id, self.exports)
@@ -94,13 +95,14 @@ class CheckPublishedOperator(LakeOperator):
         return summary
 
     def _published(self, chain: Chain, names: Sequence[str], verified: Sequence[VerifiedEntry]) -> list[PublishedEntry]:
-        subjects = {entry.subject for entry in verified}
-        missing = [name for name in names if subject_of(name) not in subjects | chain.superseded]
+        missing = not_verified(names, verified, chain.superseded)
         if missing:
             raise ExportError(
                 f"export {', '.join(missing)} of {self.lake_name}",
-                f"not verified, so the run is not complete ({len(subjects)} of {len(names)} are)",
-                "see the log of its export or verify task; the next run, or clearing this one, goes on with it",
+                f"not verified, so the run is not complete ({len(names) - len(missing)} of {len(names)} are)"
+                + _still_shown(missing, verified),
+                "see the log of its export or verify task; the next run, or clearing this one, goes on with it"
+                " while point-in-time recovery reaches it",
             )
         found = []
         for entry in verified:
@@ -199,3 +201,10 @@ class CheckPublishedOperator(LakeOperator):
             "paths": [entry.location for entry in published],
             "query_execution_ids": list(queries),
         }
+
+
+def _still_shown(missing: Sequence[str], verified: Sequence[VerifiedEntry]) -> str:
+    """Say what readers see in the place of next attempts that came to nothing."""
+    subjects = {subject_of(name) for name in missing}
+    earlier = [entry.export for entry in verified if entry.subject in subjects]
+    return f"; readers still see {', '.join(earlier)}" if earlier else ""

@@ -38,6 +38,7 @@ from ddb_export.pipeline.exports import Exports, describe_claim
 from ddb_export.pipeline.key_attributes import remember_key_attributes
 from ddb_export.pipeline.ledger import Wanted
 from ddb_export.pipeline.planning import Destination
+from ddb_export.pipeline.standing import require_open_chain, standing_entry
 from ddb_export.pipeline.waiting import failed, refusal, wait_for_end
 from ddb_export.triggers.export import DynamoDBExportTrigger
 
@@ -177,7 +178,7 @@ class DynamoDBExportOperator(TellsLineage, LakeOperator):
         if self.export_filter is not None:
             self.hook.dynamodb.require_filters()
         identity = self.hook.dynamodb.identify(self.table)
-        _, now = self.hook.dynamodb.recovery(self.table)
+        recovery, now = self.hook.dynamodb.recovery(self.table)
         if now < planned.ready_at + self.settle:
             delay = planned.ready_at + self.settle - now
             stretch = planned.window or iso(planned.ready_at)
@@ -188,6 +189,11 @@ class DynamoDBExportOperator(TellsLineage, LakeOperator):
         if self._is_verified(claim):
             self.say("verified already; DynamoDB is not asked", words_of_claim(self.lake_name, claim))
             return self._finished(claim, self._verified_description(claim))
+        if entry := standing_entry(self._exports, self.ledger, claim, recovery.earliest):
+            stands = self.claim_of(entry.export)
+            self.say("recovery has passed the next attempt; this one stands", words_of_claim(self.lake_name, stands))
+            return self._finished(stands, self._verified_description(stands))
+        require_open_chain(self._exports, self.ledger, claim)
         claim, description = self._find_or_start(context, claim, request, identity, now)
         if description.status is ExportStatus.IN_PROGRESS:
             words = words_of_claim(self.lake_name, claim, description.export_arn)

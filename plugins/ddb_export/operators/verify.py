@@ -17,6 +17,7 @@ from ddb_export.metrics import tell_count
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, own_key, run_kind
 from ddb_export.pipeline.exports import Exports
+from ddb_export.pipeline.standing import noting_damage
 from ddb_export.pipeline.tasks import TableWork
 from ddb_export.pipeline.verification import VerificationLevel
 
@@ -71,7 +72,8 @@ class VerifyExportOperator(LakeOperator):
             ttl_attribute = self._ttl_attribute(claim)
             work = TableWork(self.ledger, self.store)
             now = dynamodb.answered_at
-            entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
+            with noting_damage(self.ledger, claim, now):
+                entry = work.verify(claim, description, ttl_attribute, now, VerificationLevel(self.level))
             tell_count(ITEMS, entry.item_count, table=self.lake_name)
             tell_count(BYTES, entry.bytes_read, table=self.lake_name)
             tell_count(BILLED_BYTES, entry.billed_bytes, table=self.lake_name)

@@ -102,6 +102,10 @@ class Exports:
             log.info("export %s: found again by listing, %s", best.export_arn, best.status)
         return best
 
+    def find_in_prefix(self, claim: Claim) -> ExportDescription | None:
+        """Return the export of a claim by one listing below its private prefix, None if it has left nothing there."""
+        return _best(claim, self._described(claim, self._listed_in_prefix(claim), {}).values())
+
     def require_agreement(self, claim: Claim, description: ExportDescription) -> None:
         """Refuse an export that is not what was claimed.
 

@@ -23,6 +23,7 @@ from ddb_export.domain.freshness import (
     remembered,
 )
 from ddb_export.domain.gaps import find_gaps
+from ddb_export.domain.standing import awaited, is_out_of_reach
 from ddb_export.domain.utc import iso, parse_utc
 from ddb_export.exceptions import LedgerError
 from ddb_export.pipeline.estimate import is_started, noted_estimates
@@ -73,7 +74,7 @@ def facts_of(
         head=chain.head,
         expected_since=expected_since,
         holes=tuple(hole.stretch for hole in report.holes),
-        waiting=tuple(_waiting(ledger, chain, now)),
+        waiting=tuple(_waiting(ledger, chain, now, recovery)),
         volumes=volumes,
         judged_from=judged_from,
         full_bills=tuple(_full_bills(ledger, chain, now)),
@@ -90,13 +91,19 @@ def last_verified(ledger: Ledger, chain: Chain) -> VerifiedEntry | None:
     return max((*newest, *chain.verified.values()), key=lambda entry: entry.verified_at, default=None)
 
 
-def _waiting(ledger: Ledger, chain: Chain, now: datetime) -> Iterator[WaitingClaim]:
-    unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
+def _waiting(
+    ledger: Ledger, chain: Chain, now: datetime, recovery: PointInTimeRecovery | None
+) -> Iterator[WaitingClaim]:
+    earliest = recovery.earliest if recovery else None
+    unverified = awaited(chain, earliest)
     failed = {claim.export for claim in unverified if ledger.read_note(f"failed/{claim.export}.json")}
     waiting = [claim for claim in unverified if claim.export not in failed]
     old = [claim.export for claim in waiting if now - claim.claimed_at > NOT_STARTED][:_LOOKED_FOR]
     for claim in waiting:
-        yield WaitingClaim(claim.export, claim.claimed_at, claim.export not in old or is_started(ledger.store, claim))
+        started = claim.export not in old or is_started(ledger.store, claim)
+        # What can never be exported is no claim that waits: it is said as a hole, with what helps against that.
+        if started or not is_out_of_reach(claim, earliest):
+            yield WaitingClaim(claim.export, claim.claimed_at, started)
 
 
 def _full_bills(ledger: Ledger, chain: Chain, now: datetime) -> list[FullBill]:

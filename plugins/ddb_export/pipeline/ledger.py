@@ -5,6 +5,7 @@
     ledger/owner.json                              whose ledger this is
     ledger/claims/{sequence}.json                  one per attempt at an export, numbered without a gap
     ledger/failed/{export}.json                    what DynamoDB said of an attempt that FAILED
+    ledger/damaged/{export}.json                   that an attempt's export was not found whole; disposable
     ledger/verified/{export}.json                  evidence that an attempt's export is whole
     ledger/published/{output}/{export}/{generation}.json   evidence that an output can be read
     ledger/keys/{TableId}.json                     which attributes are the table's keys
@@ -20,18 +21,18 @@ again. Evidence is written once at a key that follows from what it proves, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ddb_export.domain.claiming import Wanted, decide
 from ddb_export.domain.contract import NO_CONTRACT, Contract
 from ddb_export.domain.export import ExportRequest, export_name
 from ddb_export.domain.layout import Lake
 from ddb_export.domain.ledger import (
     Chain,
     Claim,
-    ClaimKind,
     FailedEntry,
     Owner,
     PublishedEntry,
@@ -55,32 +56,13 @@ from ddb_export.pipeline.ledger_reading import (
 if TYPE_CHECKING:
     from ddb_export.aws.object_store import ObjectStore
 
+__all__ = ["Ledger", "Wanted"]
+
 T = TypeVar("T")
 
 _READERS = 16
 _TRIES = 20
 _LISTINGS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An export that someone wants to claim.
-
-    :param request: what to ask for, with the folder of all raw exports as its prefix.
-    :param reason: why, in words.
-    :param closes_chain: for a base: number of the chain that it closes; None if it opens the first one.
-    :param beside_chain: for a base at another moment than the chain's: make it a snapshot that leaves the chain as it is.
-    :param attempt: the attempt that is wanted at least; None for whichever is the newest.
-    :param supersedes: subjects of the windows whose place it takes.
-    """
-
-    kind: ClaimKind
-    request: ExportRequest
-    reason: str
-    closes_chain: int | None = None
-    beside_chain: bool = False
-    attempt: int | None = None
-    supersedes: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -130,7 +112,8 @@ class Ledger:
         :raises LedgerError: nothing was claimed under this name.
         """
         chain = read_claims(self._documents)
-        claimed = next((claim for claim in chain.claims if claim.export == export), None)
+        # The newest, as a base may have taken over a snapshot's export.
+        claimed = next((claim for claim in reversed(chain.claims) if claim.export == export), None)
         found = claimed or self._settled_claim(chain, export)
         if found is None:
             # An earlier attempt at what is settled is in no summary.
@@ -221,7 +204,7 @@ class Ledger:
         chain = read()
         claims = []
         for each in wanted:
-            claim, chain = self._append(chain, read, partial(_decide, each, table_id, now))
+            claim, chain = self._append(chain, read, partial(decide, each, table_id, now))
             claims.append(claim)
         return claims
 
@@ -257,7 +240,7 @@ class Ledger:
             newest = chain.newest_attempt(failed.subject, table_id)
             if newest and newest.attempt > failed.attempt:
                 return newest
-            return chain.next_claim(failed.kind, asked, table_id, now, reason)
+            return chain.next_claim(newest.kind if newest else failed.kind, asked, table_id, now, reason)
 
         read = partial(self._read_with, [failed.subject], table_id)
         claim, _ = self._append(read(), read, decide)
@@ -381,18 +364,3 @@ class Ledger:
 
 def _schema_path(version: int) -> str:
     return f"schema/{version:06d}.json"
-
-
-def _decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
-    existing = chain.newest_attempt(subject_of(export_name(wanted.request, 1)), table_id)
-    if existing and existing.attempt >= (wanted.attempt or 0):
-        return existing
-    if wanted.beside_chain:
-        chain.refuse_other_table(wanted.kind, wanted.request, table_id)
-    kind = wanted.kind
-    # A chain that is not the one to be closed was opened by someone who was faster; theirs is taken.
-    if kind is ClaimKind.BASE and chain.base_claim and wanted.closes_chain != chain.number:
-        if not wanted.beside_chain:
-            return chain.base_claim
-        kind = ClaimKind.SNAPSHOT
-    return chain.next_claim(kind, wanted.request, table_id, now, wanted.reason, supersedes=wanted.supersedes)

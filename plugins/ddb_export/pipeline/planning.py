@@ -29,6 +29,7 @@ from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError, TableIde
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.key_attributes import remember_key_attributes
 from ddb_export.pipeline.ledger import Ledger, Wanted
+from ddb_export.pipeline.standing import came_to_nothing
 
 if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
@@ -98,9 +99,9 @@ def plan_run(
     lost = _lost(dynamodb, ledger, chain, recovery)
     ended = _ended(dynamodb, ledger, chain, request.wanted) if request.wanted and request.re_export else frozenset()
     began = _base_began(dynamodb, ledger, chain, request)
-    decided = plan(
-        chain, replace(request, now=now), identity, recovery, boundaries, lost=lost, ended=ended, base_began=began
-    )
+    left = came_to_nothing(Exports(dynamodb, ledger.store), ledger, chain, recovery.earliest)
+    asked = replace(request, now=now)
+    decided = plan(chain, asked, identity, recovery, boundaries, lost=lost, ended=ended, base_began=began, left=left)
     return PlannedRun(decided, identity, chain, recovery, now)
 
 
@@ -210,6 +211,7 @@ def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination) -> lis
                 closes_chain=run.plan.closes_chain,
                 attempt=each.attempt,
                 supersedes=each.supersedes,
+                stands=each.attempt is not None and not each.action.asks_dynamodb,
             )
             for each in exports
         ]
