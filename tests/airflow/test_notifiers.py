@@ -25,6 +25,7 @@ from ddb_export.domain.notices import Notice
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import NotReachableError
 from ddb_export.notifiers.dispatch import identity_of, send
+from ddb_export.notifiers.redaction import redacted
 from ddb_export.pipeline.incidents import NotAllToldError
 
 pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("ignore")]
@@ -240,3 +241,18 @@ def test_the_address_of_a_webhook_is_in_no_error_and_masked_in_logs(caplog):
     assert "Ab3-dEf_gHiJkLmN" not in f"{raised.value}{caplog.text}"
     # The traceback keeps the library's words: Airflow's log must not.
     assert "Ab3-dEf_gHiJkLmN" not in str(redact(f"Max retries exceeded with url: {url}"))
+
+
+def test_what_names_a_thing_stays_in_the_error_and_what_may_be_a_secret_does_not():
+    arguments = {
+        "slack_conn_id": "slack_api_default",
+        "text": "DynamoDB table {{ notice.table }}",
+        "headers": [{"token": "tok-en"}],
+        "routing_key": 1234567,
+        "verbose": True,
+        "retries": None,
+    }
+    error = ValueError("DynamoDB: the conn_id slack_api_default is not defined; tok-en, 1234567, True")
+    assert redacted(error, arguments) == (
+        "ValueError: DynamoDB: the conn_id slack_api_default is not defined; ***, ***, True"
+    )

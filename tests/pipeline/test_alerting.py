@@ -114,3 +114,18 @@ def test_what_is_muted_while_it_lasts_is_not_said_to_be_over(table, aws):
     muted = replace(watched(table), mute=("recovery-off",))
     assert check_table(muted, table.store, table.dynamodb, told.append).findings == ()
     assert [notice.kind for notice in told] == [NoticeKind.ALERT]
+
+
+def test_a_snapshot_that_recovery_has_passed_is_no_claim_that_waits(table, aws):
+    table.ledger.claim([replace(table.wanted(29), beside_chain=True)], table.table_id, table.now)
+    aws("dynamodb").update_continuous_backups(
+        TableName=table.name,
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 1},
+    )
+    table.until(38)
+    assert Trouble.CLAIM_WAITS in troubles(table, [])
+    told: list[Notice] = []
+    table.until(60)
+    assert Trouble.CLAIM_WAITS not in troubles(table, told)
+    over = "[ddb_export] orders: claim-waits (over)"
+    assert [notice.subject for notice in told if "claim-waits" in notice.subject] == [over]

@@ -112,6 +112,19 @@ def test_windows_of_a_deleted_table_are_folded_without_a_summary_too(ledger, pla
     assert answers(chain) == answers(ledger.read_every_object())
 
 
+def test_how_far_the_chain_of_a_deleted_table_came_is_known_although_a_summary_is_older(ledger, place):
+    """The last window of the earlier table is in no summary: its successor, which would have folded it, never came."""
+    plan_next(ledger, write_chain(ledger, 20))
+    head = write_chain(ledger, 21)
+    base = ledger.read().base_claim
+    request = replace(base.request, s3_prefix=ledger.lake.key("raw"), export_time=head + STEP)
+    ledger.claim([Wanted(ClaimKind.BASE, request, "new table", closes_chain=1)], "id-2", head)
+    chain = ledger.read(OUTPUTS)
+    assert chain.settled_sequence > 0
+    assert (chain.head, chain.closed_head) == (None, head)
+    assert ledger.read_every_object().closed_head == head
+
+
 def test_deleting_the_summary_changes_no_answer(ledger, place):
     head = write_chain(ledger, 20)
     plan_next(ledger, head)

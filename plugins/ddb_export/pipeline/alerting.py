@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
     from ddb_export.aws.object_store import ObjectStore
     from ddb_export.config.model import TableConfiguration
+    from ddb_export.domain.plan import PointInTimeRecovery
     from ddb_export.domain.window import Stretch
 
 _OF_RECOVERY = (Trouble.RECOVERY_OFF, Trouble.HORIZON)
@@ -150,17 +151,26 @@ def look_at(watched: Watched, store: ObjectStore, dynamodb: DynamoDBGateway) -> 
     :raises DdbExportError: the ledger cannot be looked at.
     """
     now = store.now()
-    facts = gather(Ledger(store, Lake(watched.bucket, watched.prefix, watched.name)), watched.expected_since, now)
     about = tuple(each for each in Trouble if each not in watched.mute)
+    recovery, unanswered = _recovery(watched, dynamodb)
+    ledger = Ledger(store, Lake(watched.bucket, watched.prefix, watched.name))
+    facts = gather(ledger, watched.expected_since, now, recovery)
     more: tuple[Finding, ...] = ()
-    try:
-        facts = replace(facts, recovery=dynamodb.recovery(watched.table)[0])
-    except DdbExportError as error:
+    if unanswered:
         about = tuple(each for each in about if each not in _OF_RECOVERY)
-        more = (_unreadable(error, facts.complete_to),)
+        more = (_unreadable(unanswered, facts.complete_to),)
     findings = (*find_troubles(facts, now, sla=watched.sla, horizon=watched.horizon, muted=watched.mute), *more)
     newest = last_window(facts.volumes, facts.head)
     return Looked(findings, data_age(facts, now), facts.complete_to, now, facts.holes, about, newest)
+
+
+def _recovery(
+    watched: Watched, dynamodb: DynamoDBGateway
+) -> tuple[PointInTimeRecovery | None, DdbExportError | None]:
+    try:
+        return dynamodb.recovery(watched.table)[0], None
+    except DdbExportError as error:
+        return None, error
 
 
 def tell_of(

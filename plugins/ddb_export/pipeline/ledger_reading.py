@@ -152,15 +152,18 @@ def _newly_verified(documents: LedgerDocuments, chain: Chain) -> dict[str, Verif
     """Read the evidence of claims that none was known of.
 
     About the present table alone anything can still change. Without a summary that of earlier tables is read too, so that their
-    windows are folded with the others.
+    windows are folded with the others; and that of the chain before, while it alone says how far there is complete data.
     """
     whole = chain.settled_sequence == 0
+    before = chain.number - 1 if chain.base is None else None
     best = {subject: entry.attempt for subject, entry in chain.verified_subjects.items()}
     unknown = [
         claim.export
         for claim in chain.claims
         if claim.export not in chain.verified
-        if whole or (claim.table_id == chain.table_id and claim.attempt > best.get(claim.subject, 0))
+        if whole
+        or claim.chain == before
+        or (claim.table_id == chain.table_id and claim.attempt > best.get(claim.subject, 0))
     ]
     if len(unknown) > _MOST_PROBES:
         # Names sort by time, and what is unknown is young: the listing need not begin with the first window of all.
