@@ -27,7 +27,7 @@ TYPED := $(wildcard plugins/ddb_export local_aws benchmarks scripts demo dags/*.
 ENVIRONMENT := $(PYTHON) scripts/environment.py
 PYTEST := $(TEST_VENV)/bin/python -m pytest -p scripts.strict_outcomes -n $(WORKERS) --dist loadfile
 
-.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check compose-config readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs links test-versions clean python
+.PHONY: help venv test test-slow lint lint-ruff lint-types lint-layers format demo ui aws bench soak test-scheduler test-upgrade celery-check compose-config engine-check readers screenshots kill wheel guards scenarios examples runbook constraints packages sbom audit secrets workflows docs links test-versions clean python
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -83,6 +83,9 @@ celery-check: venv ## Run docker-compose.yaml's services by hand, on two Celery 
 
 compose-config: venv ## Hold docker-compose.yaml, and what celery-check reads in it, against the real Docker Compose (no engine; Docker or Go).
 	@PYTHONPATH=. $(VENV)/bin/python scripts/compose_config.py $(ARGS)
+
+engine-check: venv ## Run docker-compose.yaml in the engine that docker talks to (15 minutes; ARGS=--stand-ins where no registry is in reach).
+	@$(VENV)/bin/python -m tests.engine $(ARGS)
 
 readers: venv ## Read a lake with DuckDB, pyarrow, PySpark and a real Trino (5 minutes; needs Java and Maven).
 	@$(VENV)/bin/python -m tests.readers $(ARGS)

@@ -46,7 +46,7 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
     off(
         "a base at the moment of a snapshot opens its chain",
         "domain/claiming.py",
-        "if existing and existing.kind is ClaimKind.SNAPSHOT and wanted.opens_on(chain):",
+        "if existing and existing.kind is ClaimKind.SNAPSHOT and wanted.is_base:",
         f"{PIPELINE}test_chain_lives.py"
         "::test_a_base_at_the_moment_of_a_snapshot_takes_over_its_export_and_opens_its_chain",
     ),
@@ -58,10 +58,50 @@ GUARDS_OF_THE_CHAIN: tuple[Guard, ...] = (
         (f"{DOMAIN}test_standing.py::test_an_earlier_attempt_is_no_answer",),
     ),
     Guard(
+        "a snapshot is no base where another chain was begun since",
+        "domain/claiming.py",
+        "if wanted.opens_on(chain) else chain.base_claim or existing",
+        "if wanted.opens_on(chain) else existing",
+        (
+            f"{PIPELINE}test_chain_lives.py::test_a_snapshot_does_not_satisfy_a_base_that_was_planned_before_another_run_opened_a_chain",
+        ),
+    ),
+    Guard(
+        "a snapshot that became the base is billed once",
+        "pipeline/spending.py",
+        "for claim in ledger.claims_between(first, last) if claim.took_over is None]",
+        "for claim in ledger.claims_between(first, last)]",
+        (
+            f"{PIPELINE}test_spending.py::test_a_snapshot_that_became_the_base_is_billed_once",
+            f"{PIPELINE}test_spending.py::test_a_snapshot_of_the_last_month_that_became_the_base_hides_nothing_of_this_one",
+        ),
+    ),
+    Guard(
+        "a base at the moment of a snapshot is estimated as what exists",
+        "domain/planning_rules.py",
+        "return replace(base, action=Action.CONTINUE) if claimed and claimed.kind is ClaimKind.SNAPSHOT else base",
+        "return base",
+        (f"{PIPELINE}test_chain_lives.py::test_a_base_at_the_moment_of_a_snapshot_is_planned_as_what_exists",),
+    ),
+    Guard(
+        "a next attempt that is damaged can be exported again",
+        "pipeline/planning.py",
+        "inside = [claim for claim in inside if claim.attempt > verified_attempt(chain, claim.subject)]",
+        "inside = [claim for claim in inside if claim.subject not in chain.verified_subjects]",
+        (f"{PIPELINE}test_chain_lives.py::test_a_next_attempt_that_is_damaged_is_exported_again_when_asked_for",),
+    ),
+    Guard(
+        "a kept plan rebuilds what stands",
+        "domain/standing.py",
+        "if planned.attempt is not None or planned.subject not in left:",
+        "if True:",
+        (f"{DOMAIN}test_standing.py::test_a_kept_plan_rebuilds_what_stands_and_drops_what_others_cover",),
+    ),
+    Guard(
         "a next attempt that recovery has passed is left",
         "pipeline/standing.py",
-        "for claim, why in reasons.items() if why}",
-        "for claim, why in reasons.items() if why and False}",
+        "elif why := _why(exports, ledger, claim):",
+        "elif (why := _why(exports, ledger, claim)) and False:",
         (
             "tests/model/test_table_life.py::test_a_re_export_that_comes_to_nothing_keeps_runs_red_until_recovery_has_passed_it",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from demo.airflow_api import AirflowApi, Json
@@ -19,9 +19,19 @@ class CeleryApi(AirflowApi):
 
         :param stack: its API server answers.
         """
-        api = cls(stack.url("api-server", 8080))
+        with cls.at(stack.url("api-server", 8080), stack.variables) as api:
+            yield api
+
+    @classmethod
+    @contextmanager
+    def at(cls, url: str, variables: Mapping[str, str]) -> Iterator[CeleryApi]:
+        """Sign in as the user that ``migrate`` made, at an address.
+
+        :param variables: of ``.env``.
+        """
+        api = cls(url)
         try:
-            api.sign_in(stack.variables.get("AIRFLOW_ADMIN_NAME", "admin"), stack.variables["AIRFLOW_ADMIN_PASSWORD"])
+            api.sign_in(variables.get("AIRFLOW_ADMIN_NAME", "admin"), variables["AIRFLOW_ADMIN_PASSWORD"])
             yield api
         finally:
             api.close()

@@ -206,7 +206,7 @@ class Stack:
         sample = (ROOT / ".env.sample").read_text(encoding="utf-8")
         api, lab = free_ports(2)
         added = {"AIRFLOW_PORT": str(api), "LAB_PORT": str(lab), **self.dotenv}
-        text = fill_in(sample, _secret) + "".join(f"{name}={value}\n" for name, value in added.items())
+        text = fill_in(sample, make_secret) + "".join(f"{name}={value}\n" for name, value in added.items())
         self.folder.joinpath(".env").write_text(text)
         return read_variables(text)
 
@@ -269,6 +269,9 @@ def _working_folder(container: Container) -> Path:
     return ROOT if container.service.name == "lab" else container.root / AIRFLOW_HOME.lstrip("/")
 
 
-def _secret(name: str) -> str:
-    """Make a secret as ``.env.sample`` tells."""
+def make_secret(name: str) -> str:
+    """Make a secret as ``.env.sample`` tells.
+
+    :param name: of the variable.
+    """
     return base64.urlsafe_b64encode(os.urandom(32)).decode() if "FERNET" in name else secrets.token_hex(32)

@@ -131,7 +131,7 @@ def test_health_checks_ask_the_process_that_stands_for_the_container(placement):
     ] == str(port)
     assert placement.health(containers["worker-2"])[-1].endswith('--destination "celery@${HOSTNAME}"')
     assert placement.environment(containers["worker-2"])["HOSTNAME"] == "worker-2"
-    assert containers["worker-1"].service.health.patience == 60 + 5 * (60 + 30)
+    assert containers["worker-1"].service.health.patience == 180 + 5 * (60 + 30)
 
 
 def test_people_are_led_to_the_published_port_whatever_ports_containers_have(placement):

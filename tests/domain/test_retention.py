@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,17 @@ import pytest
 
 from ddb_export.domain.retention import (
     TIER_TAG,
+    Fate,
     Removal,
     Retention,
+    RetentionFacts,
+    judge_one,
     lifecycle_rule,
     merged_rules,
     rule_name,
     tags_digest,
 )
+from tests.domain.test_standing import re_exported
 
 TIERING = Retention(tier_after=timedelta(days=30), storage_class="GLACIER_IR")
 FOLDER = "tables/orders"
@@ -73,3 +78,21 @@ def test_a_removal_is_read_as_it_was_written(successors: tuple[str, ...]):
     assert removal.words == (
         "its raw data was removed by retention on 2026-03-01T12:00:00Z; what was published of it stays"
     )
+
+
+def test_raw_files_wait_for_a_next_attempt_until_it_is_left_for_good():
+    history = re_exported()
+    next_attempt = history.chain.claims[-1]
+    facts = RetentionFacts(history.chain, (), ("snapshots", "changes"))
+    verdicts = [
+        judge_one(
+            replace(facts, left=left),
+            f"{next_attempt.subject}-a1",
+            Retention(keep=timedelta(days=9)),
+            history.now + timedelta(days=99),
+            lambda _: None,
+        )
+        for left in (frozenset(), frozenset({next_attempt.export}))
+    ]
+    assert [each.fate for each in verdicts] == [Fate.STAY, Fate.DELETE]
+    assert verdicts[0].reason == "attempt 2 is claimed and not verified yet"

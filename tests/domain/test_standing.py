@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddb_export.domain.evidence import not_verified
-from ddb_export.domain.plan import Action, RunKind
-from ddb_export.domain.standing import awaited, replaceable, verified_attempt
-from ddb_export.domain.window import Stretch
+from ddb_export.domain.evidence import ClaimKind, not_verified
+from ddb_export.domain.plan import Action, Plan, PlannedExport, RunKind
+from ddb_export.domain.standing import awaited, rebuilding_what_stands, replaceable, verified_attempt
+from ddb_export.domain.window import Stretch, Window, window_of
 from tests.domain.histories import History, at
 
 
@@ -57,3 +57,24 @@ def test_a_run_leaves_what_came_to_nothing_says_so_and_rebuilds_the_attempt_that
     assert plan.notes == ("attempt 2 is left",)
     backfill = history.plan(RunKind.BACKFILL, Stretch(at(days=1), at(days=2)), left=left)
     assert [(each.action, each.attempt) for each in backfill.windows] == [(Action.REBUILD, 1)]
+
+
+def test_many_attempts_that_are_left_are_one_line():
+    history = re_exported()
+    left = {f"202603{day:02}T0000Z-202603{day + 1:02}T0000Z": f"attempt {day} is left" for day in (4, 2, 3)}
+    (note,) = history.scheduled(at(days=3), at(days=4), left=left).notes
+    assert (
+        note
+        == "3 next attempts are left, from 20260302T0000Z-20260303T0000Z to 20260304T0000Z-20260305T0000Z: attempt 2 is left"
+    )
+
+
+def test_a_kept_plan_rebuilds_what_stands_and_drops_what_others_cover():
+    history = re_exported()
+    subject = history.chain.claims[-1].subject
+    exported = PlannedExport(ClaimKind.WINDOW, Action.EXPORT, "test", window=window_of(subject))
+    asked, other = replace(exported, attempt=2), replace(exported, window=Window(at(days=8), at(days=9)))
+    kept = Plan(None, (exported, asked, other), None)
+    replayed = rebuilding_what_stands(kept, history.chain, {subject: "", other.subject: ""})
+    assert [(each.action, each.attempt) for each in replayed.windows] == [(Action.REBUILD, 1), (Action.EXPORT, 2)]
+    assert rebuilding_what_stands(kept, history.chain, {}) == kept

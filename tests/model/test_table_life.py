@@ -91,6 +91,7 @@ def test_a_re_export_that_comes_to_nothing_keeps_runs_red_until_recovery_has_pas
     ending,
 ):
     life = daily_life(retries=0)
+    first = life.runs[-1]
     life.exports_will([Fate(600, ending, "UNKNOWN", Damage.FLIPPED)])
     life.manual_run(wish="re_export", back=1, length=1, minutes=0, faults={}, patient=True)
     asked = life.runs[-1]
@@ -108,6 +109,10 @@ def test_a_re_export_that_comes_to_nothing_keeps_runs_red_until_recovery_has_pas
     rebuilt = life.runs[-1]
     assert (rebuilt.state, rebuilt.failed) == (State.SUCCESS, [])
     assert rebuilt.xcoms["plan", "exports"] == ["20260329T0000Z-20260330T0000Z-a1"]
+    for run, state in ((first, State.SUCCESS), (asked, State.FAILED)):
+        life.run_is_cleared(back=life.runs[::-1].index(run), from_hand_over=False, faults={})
+        assert run.state is state
+    assert "Remedy: nothing is left to do" in str(asked.errors[-1][1])
     life.promises_hold()
     life.teardown()
 

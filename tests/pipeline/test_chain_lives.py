@@ -23,8 +23,9 @@ from ddb_export.domain.schedule import schedule_boundaries
 from ddb_export.domain.utc import parse_utc
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import DdbExportError, PlanError, PointInTimeRecoveryError, TableIdentityError
-from ddb_export.pipeline.planning import Destination, PlannedRun, claim_plan, plan_run
-from ddb_export.pipeline.standing import require_open_chain
+from ddb_export.pipeline.estimate import estimate_run
+from ddb_export.pipeline.planning import Destination, PlannedRun, claim_plan, plan_run, replay_run
+from ddb_export.pipeline.standing import require_open_chain, standing_entry
 from local_aws.client import Lab
 from tests.pipeline.tables import BUCKET, LakeTable, at
 
@@ -428,3 +429,76 @@ def test_the_base_of_a_chain_that_was_closed_is_not_begun_any_more(table):
     require_open_chain(table.exports, table.ledger, begun)
     with pytest.raises(PlanError, match=r"its chain 2 was closed by full-20260301T2200Z-a1.*full_export: true"):
         require_open_chain(table.exports, table.ledger, left)
+
+
+@pytest.mark.scenario("F10")
+def test_a_snapshot_does_not_satisfy_a_base_that_was_planned_before_another_run_opened_a_chain(table):
+    table.until(30)
+    table.verified(1)
+    table.ledger.claim([replace(table.wanted(20), beside_chain=True)], table.table_id, table.now)
+    wanted = [replace(table.wanted(hour), closes_chain=1) for hour in (22, 20)]
+    theirs, ours = (table.ledger.claim([each], table.table_id, table.now)[0] for each in wanted)
+    assert (theirs.chain, ours) == (2, theirs)
+
+
+@pytest.mark.scenario("F10")
+def test_a_base_at_the_moment_of_a_snapshot_is_planned_as_what_exists(table, deployment):
+    table.until(DAY + 1)
+    deployment.run(0, DAY)
+    table.until(DAY + 2)
+    moment = deployment.run(full_export=True).base.export_time
+    planned = deployment.planned(new_base=True)
+    assert (planned.plan.base.action, planned.plan.base.export_time) == (Action.CONTINUE, moment)
+    assert estimate_run(table.dynamodb, table.ledger, table.store, planned).billed == ()
+    (base,) = claim_plan(table.ledger, planned, Destination())
+    assert (base.kind, base.chain, len(table.started())) == (ClaimKind.BASE, 2, 2)
+
+
+def again(deployment: Deployment, start: float, end: float) -> PlannedRun:
+    """Plan what a person asks to be exported again."""
+    return deployment.planned(wanted=Stretch(at(start), at(end)), re_export=True)
+
+
+@pytest.mark.scenario("F6")
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_next_attempt_that_is_damaged_is_exported_again_when_asked_for(table, deployment, is_settled):
+    for day in (1, 2, 3):
+        table.until(day * DAY + 1)
+        deployment.run((day - 1) * DAY, day * DAY)
+    if is_settled:
+        table.ledger.summarise(table.ledger.read(), ())
+    (damaged,) = claim_plan(table.ledger, again(deployment, DAY, 2 * DAY), Destination())
+    table.export(damaged)
+    (asked,) = again(deployment, DAY, 2 * DAY).plan.windows
+    assert (asked.action, asked.attempt) == (Action.EXPORT_AGAIN, 3)
+    assert asked.reason.startswith("attempt 2 is COMPLETED, but not verified")
+
+
+@pytest.mark.scenario("F6", "F10")
+def test_an_earlier_run_is_cleared_and_rebuilds_what_stands_once_recovery_has_passed_a_next_attempt(table, deployment):
+    for day in (1, 2, 3):
+        table.until(day * DAY + 1)
+        kept = deployment.run((day - 1) * DAY, day * DAY)
+    (left,) = claim_plan(table.ledger, again(deployment, 2 * DAY, 3 * DAY), Destination())
+    table.until(40 * DAY)
+    run = replay_run(table.dynamodb, table.ledger, table.name, kept, table.table_id)
+    assert [(each.action, each.attempt) for each in run.plan.windows] == [(Action.REBUILD, 1)]
+    assert [claim.attempt for claim in claim_plan(table.ledger, run, Destination())] == [1]
+    assert table.ledger.note_names("left/") == {left.export}
+    earliest = run.recovery.earliest
+    last = table.lab.calls(table.account)[-1]["sequence"]
+    assert standing_entry(table.exports, table.ledger, left, earliest).attempt == 1
+    assert not table.lab.calls(table.account, service="dynamodb", after=last)
+
+
+@pytest.mark.scenario("F34")
+def test_a_window_behind_a_hole_is_rebuilt_though_recovery_has_passed_its_next_attempt(table, deployment):
+    table.until(6 * DAY)
+    deployment.run(0, DAY)
+    for day in (3, 4):
+        table.verified(day * DAY, (day + 1) * DAY)
+    table.ledger.summarise(table.ledger.read(), ())
+    claim_plan(table.ledger, again(deployment, 3 * DAY, 4 * DAY), Destination())
+    table.until(40 * DAY)
+    covered = deployment.planned(3 * DAY, 4 * DAY, RunKind.BACKFILL).plan
+    assert [(each.action, each.attempt) for each in covered.exports] == [(Action.REBUILD, 1)]

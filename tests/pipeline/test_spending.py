@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -18,10 +19,10 @@ from ddb_export.domain.cost import (
     Prices,
     require_within_month,
 )
-from ddb_export.domain.evidence import FailedEntry
+from ddb_export.domain.evidence import Claim, ClaimKind, FailedEntry
 from ddb_export.domain.layout import Lake
 from ddb_export.domain.plan import Action, PlannedExport
-from ddb_export.domain.spending import MonthSpent
+from ddb_export.domain.spending import MonthSpent, billed_exports, months
 from ddb_export.exceptions import BudgetError
 from ddb_export.pipeline.ledger import Ledger, Wanted
 from ddb_export.pipeline.spending import month_so_far
@@ -102,6 +103,41 @@ def test_a_note_keeps_it_short_and_may_be_lost(ledger, reads, tmp_path):
     note.unlink()
     assert month_so_far(ledger, ledger.read(), now, note_it=False) == second
     assert not note.exists()
+
+
+def snapshot_and_base(ledger: Ledger, snapshot_at: datetime, base_at: datetime) -> Callable[[], Claim]:
+    """Claim a snapshot, and return what makes it the base of the next chain."""
+    request = replace(claim(1, None).request, export_time=BASE + 5 * HOUR)
+    wanted = Wanted(ClaimKind.BASE, request, "test", beside_chain=True)
+    ledger.claim([wanted], "id", snapshot_at)
+    return lambda: ledger.claim([replace(wanted, beside_chain=False, closes_chain=1)], "id", base_at)[0]
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_snapshot_that_became_the_base_is_billed_once(ledger, is_noted):
+    now = BASE + 6 * HOUR
+    adopt = snapshot_and_base(ledger, now, now)
+    waiting = month_so_far(ledger, ledger.read(), now, note_it=is_noted)
+    base = adopt()
+    assert base.took_over == 2
+    assert Claim.from_json(base.to_json()) == base
+    assert month_so_far(ledger, ledger.read(), now, note_it=is_noted).pending == waiting.pending
+    assert len(waiting.pending) == 1
+    ledger.record_verified(replace(entry(base), billed_bytes=400 * 10**9))
+    chain = ledger.read_every_object()
+    spent = month_so_far(ledger, chain, now, note_it=is_noted).spent
+    assert (spent.exports, spent.full_bytes) == (2, 402 * 10**9)
+    assert months(chain.claims, chain.verified) == [spent]
+    assert [each.kind for each in billed_exports(chain.claims, chain.verified, PRICES)] == ["base", "snapshot"]
+
+
+def test_a_snapshot_of_the_last_month_that_became_the_base_hides_nothing_of_this_one(ledger, monkeypatch):
+    monkeypatch.setattr("ddb_export.pipeline.spending._BATCH", 1)
+    april = BASE + timedelta(days=31)
+    adopt = snapshot_and_base(ledger, BASE + 6 * HOUR, april + 2 * HOUR)
+    add(ledger, 0, april)
+    adopt()
+    assert month_so_far(ledger, ledger.read(), april + 3 * HOUR, note_it=False).spent.exports == 1
 
 
 def planned(usd: str) -> Estimate:

@@ -135,21 +135,21 @@ class S3ObjectStore:
                 answer: dict[str, Any] = self.client.get_object(Bucket=self.bucket, Key=key, **condition, **self._owner)
             return answer
 
-        return _ResumingStream(get, self.uri(key))
+        # Asked first: a stream without an answer could not be closed, and Python 3.13 tells of that where 3.11 is silent.
+        return _ResumingStream(get(), get, self.uri(key))
 
 
 class _ResumingStream(io.RawIOBase):
     """The bytes of one version of an object; a dropped connection is taken up where it dropped.
 
-    :param get: calls GetObject with further parameters (Range, IfMatch).
+    :param answer: GetObject's to the first call. :param get: calls it again with further parameters (Range, IfMatch).
     :param thing: the object's URI, for messages.
     """
 
-    def __init__(self, get: Callable[..., dict[str, Any]], thing: str) -> None:
+    def __init__(self, answer: dict[str, Any], get: Callable[..., dict[str, Any]], thing: str) -> None:
         self._get = get
         self._thing = thing
         self._position = 0
-        answer = get()
         self.etag = _bare(answer["ETag"])
         self.size = int(answer["ContentLength"])
         self._body: Any = answer["Body"]

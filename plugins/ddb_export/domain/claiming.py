@@ -38,9 +38,14 @@ class Wanted:
     supersedes: tuple[str, ...] = ()
     stands: bool = False
 
+    @property
+    def is_base(self) -> bool:
+        """Whether nothing but the base of a chain will do."""
+        return self.kind is ClaimKind.BASE and not self.beside_chain
+
     def opens_on(self, chain: Chain) -> bool:
         """Tell whether it is a base that is to begin a new chain now: no other one was begun since it was planned."""
-        return self.kind is ClaimKind.BASE and not self.beside_chain and self.closes_chain == (chain.number or None)
+        return self.is_base and self.closes_chain == (chain.number or None)
 
 
 def decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
@@ -52,8 +57,9 @@ def decide(wanted: Wanted, table_id: str, now: datetime, chain: Chain) -> Claim:
     """
     at_most = wanted.attempt if wanted.stands else None
     existing = chain.newest_attempt(subject_of(export_name(wanted.request, 1)), table_id, at_most)
-    if existing and existing.kind is ClaimKind.SNAPSHOT and wanted.opens_on(chain):
-        return _adopted(existing, wanted, chain)
+    if existing and existing.kind is ClaimKind.SNAPSHOT and wanted.is_base:
+        # Where another chain was begun meanwhile, its base is the answer, and who planned windows behind this one plans again.
+        return _adopted(existing, wanted, chain) if wanted.opens_on(chain) else chain.base_claim or existing
     if existing and existing.attempt >= (wanted.attempt or 0):
         return existing
     if wanted.beside_chain:
@@ -80,4 +86,11 @@ def _adopted(snapshot: Claim, wanted: Wanted, chain: Chain) -> Claim:
         )
     reason = f"{wanted.reason}; claim {snapshot.sequence} made a snapshot of that moment, which becomes the base"
     number = chain.number + 1
-    return replace(snapshot, sequence=chain.last_sequence + 1, chain=number, kind=ClaimKind.BASE, reason=reason)
+    return replace(
+        snapshot,
+        sequence=chain.last_sequence + 1,
+        chain=number,
+        kind=ClaimKind.BASE,
+        reason=reason,
+        took_over=snapshot.sequence,
+    )

@@ -122,6 +122,7 @@ class Claim:
     :param claimed_at: when, by AWS's clock.
     :param reason: why, in words for people.
     :param supersedes: subjects of the windows whose place it takes, alone or with others, once all of them are verified.
+    :param took_over: for the base that a snapshot became: number of the snapshot's claim, under which the export is billed.
     """
 
     sequence: int
@@ -133,6 +134,7 @@ class Claim:
     claimed_at: datetime
     reason: str
     supersedes: tuple[str, ...] = ()
+    took_over: int | None = None
 
     @property
     def export(self) -> str:
@@ -171,6 +173,7 @@ class Claim:
             "claimed_at": iso(self.claimed_at),
             "reason": self.reason,
             **({"supersedes": list(self.supersedes)} if self.supersedes else {}),
+            **({"took_over": self.took_over} if self.took_over else {}),
             "request": self.request.to_json(),
         }
 
@@ -187,6 +190,7 @@ class Claim:
             claimed_at=parse_utc(document["claimed_at"]),
             reason=document["reason"],
             supersedes=tuple(document.get("supersedes", ())),
+            took_over=document.get("took_over"),
         )
 
 

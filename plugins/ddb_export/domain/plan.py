@@ -11,7 +11,7 @@ from typing import Any
 from ddb_export.domain.evidence import ClaimKind
 from ddb_export.domain.export import ExportViewType
 from ddb_export.domain.export_filter import ExportFilter
-from ddb_export.domain.utc import iso, parse_utc
+from ddb_export.domain.utc import compact, iso, parse_utc
 from ddb_export.domain.window import Stretch, Window
 
 
@@ -141,6 +141,13 @@ class PlannedExport:
     window: Window | None = None
     attempt: int | None = None
     supersedes: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """What it is an attempt at, as its claim's ``subject`` names it; empty if it names no moment."""
+        if self.window:
+            return self.window.key
+        return f"full-{compact(self.export_time)}" if self.export_time else ""
 
     @property
     def ready_at(self) -> datetime:

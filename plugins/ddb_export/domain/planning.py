@@ -33,6 +33,7 @@ from ddb_export.domain.planning_rules import (
     output_of,
     outputs_of,
 )
+from ddb_export.domain.standing import left_in_words, verified_attempt
 from ddb_export.domain.utc import ceil_minute, iso
 from ddb_export.domain.window import LONGEST, Stretch, subtract
 from ddb_export.exceptions import PlanError, PointInTimeRecoveryError, TableIdentityError
@@ -83,7 +84,7 @@ def plan(
     """
     _require_one_wish(request)
     made = _planned(Rules(chain, request, identity, recovery, boundaries, lost, ended, base_began, left))
-    made = replace(made, notes=(*made.notes, *left.values()))
+    made = replace(made, notes=(*made.notes, *left_in_words(left)))
     if request.export_filter is None:
         return made
     return replace(made, notes=(*made.notes, f"filtered: {request.export_filter}; {NO_REPLICA}"))
@@ -179,7 +180,7 @@ def _first_base(rules: Rules, opening: str | None = None) -> Plan:
         else (f"base moved from {iso(wanted)} to {_why_moved(rules, base_time)}",)
     )
     opening = opening or ("a new chain was asked for" if request.new_base else "the table has no chain yet")
-    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, f"{opening}; full export at {source}", base_time)
+    base = rules.new_base(base_time, f"{opening}; full export at {source}")
     if closes is not None or rules.until() <= base_time:
         return Plan(base, (), base_time, rules.wait_until([base]), notes, closes)
     return _catch_up(rules, base, base_time, notes)
@@ -289,7 +290,7 @@ def _base_behind(rules: Rules, span: Stretch, lost: list[Stretch]) -> Plan:
         f"recovery no longer reaches {Stretch(lost[0].start, lost[-1].end)}, and on_chain_end is new_base; full export where"
         " the hole ends"
     )
-    base = PlannedExport(ClaimKind.BASE, Action.EXPORT, reason, base_time)
+    base = rules.new_base(base_time, reason)
     closes = rules.chain.number
     if span.end <= base_time:
         return Plan(base, (), base_time, rules.wait_until([base]), (), closes)
@@ -349,7 +350,7 @@ def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:
         for each in known
         if each.window and each.action is Action.CONTINUE and each.window.key not in rules.ended
     }
-    again = [_again(each) for each in inside if each.window not in busy]
+    again = [_again(rules.chain, each) for each in inside if each.window not in busy]
     if not again and not busy:
         raise PlanError(
             f"manual window {span}",
@@ -360,8 +361,9 @@ def _wanted(rules: Rules, base_claim: Claim, span: Stretch) -> Plan:
     return rules.planned(None, continued, again, span.end)
 
 
-def _again(known: KnownWindow) -> PlannedExport:
-    state = "verified" if known.verified else "COMPLETED, but not verified"
+def _again(chain: Chain, known: KnownWindow) -> PlannedExport:
+    is_verified = verified_attempt(chain, known.window.key) >= known.attempt
+    state = "verified" if is_verified else "COMPLETED, but not verified"
     reason = f"attempt {known.attempt} is {state}; a person asked for it again"
     return PlannedExport(ClaimKind.WINDOW, Action.EXPORT_AGAIN, reason, window=known.window, attempt=known.attempt + 1)
 

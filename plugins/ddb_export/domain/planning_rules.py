@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ddb_export.domain.ledger import Chain, Claim, ClaimKind, KnownWindow
@@ -107,6 +107,12 @@ class Rules:
         """Return the last minute whose state can be exported at once."""
         settled = self.request.now - self.request.settle
         return floor_minute(min(settled, self.recovery.latest) if self.recovery.latest else settled)
+
+    def new_base(self, moment: datetime, reason: str) -> PlannedExport:
+        """Return the base of a new chain; a snapshot that is claimed for that very moment becomes it, and is not billed again."""
+        base = PlannedExport(ClaimKind.BASE, Action.EXPORT, reason, moment)
+        claimed = self.chain.newest_attempt(base.subject, self.identity.table_id)
+        return replace(base, action=Action.CONTINUE) if claimed and claimed.kind is ClaimKind.SNAPSHOT else base
 
     def pending(self, claim: Claim) -> PlannedExport | None:
         """Return what is left to do for a claim, None if nothing is."""

@@ -106,6 +106,7 @@ class RetentionFacts:
     :param widening: number of a widening that is under way, None if there is none.
     :param removing: removals that were begun; ``removed`` names those that have ended.
     :param tagged: (name of the attempt, :func:`tags_digest`) of what was tagged before.
+    :param left: names of attempts that can never be verified any more.
     """
 
     chain: Chain
@@ -115,6 +116,7 @@ class RetentionFacts:
     removing: Mapping[str, Removal] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
     tagged: frozenset[tuple[str, str]] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,7 @@ class _Judge:
     def _unpublished(self, entry: VerifiedEntry) -> str | None:
         newest = self.chain.newest_attempts.get(entry.subject)
         best = self.chain.verified_subjects.get(entry.subject)
-        if newest and best and newest.attempt > best.attempt:
+        if newest and best and newest.attempt > best.attempt and newest.export not in self.facts.left:
             return f"attempt {newest.attempt} is claimed and not verified yet"
         for each in self._successors(entry) or (entry,):
             typed = [output for output in outputs_of(each.kind, self.facts.outputs) if output != RAW]

@@ -2,7 +2,7 @@
 
 An export belongs to the month (UTC) in which it was claimed: it is started minutes later, and claims are numbered in order of time, so
 that a month is a stretch of them. What is not verified yet is *pending*: AWS bills it once it is COMPLETED, and it is
-reckoned with at what others were billed. ASSUMPTION: an export that FAILED is not billed; AWS's pages say nothing of it.
+reckoned with at what others were billed. A snapshot that became the base was billed once, as a snapshot. ASSUMPTION: an export that FAILED is not billed; AWS's pages say nothing of it.
 """
 
 from __future__ import annotations
@@ -132,9 +132,11 @@ def month_of(moment: datetime) -> str:
 def billed_exports(
     claims: Iterable[Claim], verified: Mapping[str, VerifiedEntry], prices: Prices
 ) -> list[BilledExport]:
-    """Return the verified ones of these claims, in their order."""
+    """Return the verified ones of these claims, in their order; those that took over another's export are none."""
     return [
-        billed_export(claim, entry, prices) for claim in claims if (entry := verified.get(claim.export)) is not None
+        billed_export(claim, entry, prices)
+        for claim in claims
+        if (entry := verified.get(claim.export)) is not None and claim.took_over is None
     ]
 
 
@@ -153,7 +155,7 @@ def months(claims: Iterable[Claim], verified: Mapping[str, VerifiedEntry]) -> li
     """Return the sums of each month that has verified exports, oldest first."""
     found: dict[str, MonthSpent] = {}
     for claim in claims:
-        if entry := verified.get(claim.export):
+        if (entry := verified.get(claim.export)) and claim.took_over is None:
             month = month_of(claim.claimed_at)
             found[month] = found.get(month, MonthSpent(month)).plus(entry)
     return [found[month] for month in sorted(found)]

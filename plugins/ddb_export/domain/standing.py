@@ -7,10 +7,13 @@ can; what is verified of the same stretch stays what readers see, and nothing is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ddb_export.domain.evidence import Claim, ClaimKind
 from ddb_export.domain.ledger import Chain
+from ddb_export.domain.plan import Action, Plan
 
 
 def replaceable(chain: Chain, earliest: datetime | None) -> tuple[Claim, ...]:
@@ -35,6 +38,34 @@ def verified_attempt(chain: Chain, subject: str) -> int:
     settled = chain.settled_window(subject, chain.table_id or "")
     entry = chain.verified_subjects.get(subject)
     return max(settled.attempt if settled else 0, entry.attempt if entry else 0)
+
+
+def rebuilding_what_stands(kept: Plan, chain: Chain, left: Mapping[str, str]) -> Plan:
+    """Return a plan that was made before windows of it were left: of these the verified attempt is rebuilt, or nothing where others cover it.
+
+    What a person asked the run to export again stays as it was asked: an earlier attempt is no answer.
+
+    :param left: subjects of windows of which the newest claim came to nothing.
+    """
+    windows = []
+    for planned in kept.windows:
+        if planned.attempt is not None or planned.subject not in left:
+            windows.append(planned)
+        elif attempt := verified_attempt(chain, planned.subject):
+            windows.append(replace(planned, action=Action.REBUILD, attempt=attempt))
+    return replace(kept, windows=tuple(windows))
+
+
+def left_in_words(left: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is left as one line at most, however much it is.
+
+    :param left: subjects of windows of which the newest claim came to nothing, with why, in words.
+    """
+    subjects = sorted(left)
+    if len(subjects) < 2:
+        return tuple(left.values())
+    many = f"{len(subjects)} next attempts are left, from {subjects[0]} to {subjects[-1]}"
+    return (f"{many}: {left[subjects[0]]}",)
 
 
 def awaited(chain: Chain, earliest: datetime | None) -> tuple[Claim, ...]:

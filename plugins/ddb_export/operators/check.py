@@ -16,12 +16,15 @@ from ddb_export.domain.ledger import Chain, PublishedEntry, VerifiedEntry, subje
 from ddb_export.domain.metrics import BILLED_USD, Stage
 from ddb_export.domain.planning_rules import RAW, outputs_of
 from ddb_export.domain.spending import RunEstimate
+from ddb_export.domain.standing import left_in_words
 from ddb_export.domain.utc import iso
 from ddb_export.exceptions import ExportError, PublishError
 from ddb_export.metrics import tell_gauge
 from ddb_export.operators.base import LakeOperator
 from ddb_export.operators.hand_over import planned_names
 from ddb_export.pipeline.counting import count_query
+from ddb_export.pipeline.exports import Exports
+from ddb_export.pipeline.standing import came_to_nothing, words_of_left
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -101,8 +104,7 @@ class CheckPublishedOperator(LakeOperator):
                 f"export {', '.join(missing)} of {self.lake_name}",
                 f"not verified, so the run is not complete ({len(names) - len(missing)} of {len(names)} are)"
                 + _still_shown(missing, verified),
-                "see the log of its export or verify task; the next run, or clearing this one, goes on with it"
-                " while point-in-time recovery reaches it",
+                self._remedy(chain, missing, verified),
             )
         found = []
         for entry in verified:
@@ -121,6 +123,20 @@ class CheckPublishedOperator(LakeOperator):
                     )
                 found.append(published)
         return found
+
+    def _remedy(self, chain: Chain, missing: Sequence[str], verified: Sequence[VerifiedEntry]) -> str:
+        """Say what to do about attempts that are not verified; nothing where none of them can be, and earlier ones stand."""
+        subjects = {subject_of(name) for name in missing}
+        if subjects <= {entry.subject for entry in verified}:
+            recovery, _ = self.hook.dynamodb.recovery(verified[0].table_arn)
+            exports = Exports(self.hook.dynamodb, self.store)
+            left = words_of_left(came_to_nothing(exports, self.ledger, chain, recovery.earliest, subjects))
+            if subjects <= left.keys():
+                return f"nothing is left to do: {'; '.join(left_in_words(left))}"
+        return (
+            "see the log of its export or verify task; the next run, or clearing this one, goes on with it"
+            " while point-in-time recovery reaches it"
+        )
 
     def _query(self, published: Sequence[PublishedEntry], output: str) -> str | None:
         """Compare Athena's count with the published rows; return the id of the query."""

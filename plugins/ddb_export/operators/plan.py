@@ -25,7 +25,7 @@ from ddb_export.operators.base import instant
 from ddb_export.operators.contracted import ContractedOperator
 from ddb_export.operators.runs import EXPORT_END_KEY, HAND_OVER_TASK, data_interval, is_true, run_kind, task_beside
 from ddb_export.operators.state import forget, recall, remember
-from ddb_export.pipeline.estimate import estimate_run, explain_estimate, note_estimate, planned_subject
+from ddb_export.pipeline.estimate import estimate_run, explain_estimate, note_estimate
 from ddb_export.pipeline.planning import (
     Destination,
     PlannedRun,
@@ -177,7 +177,7 @@ class PlanExportsOperator(ContractedOperator):
             made_for = run.identity.table_id
             tell_gauge(ESTIMATED_USD, estimated.total, table=self.lake_name)
             note_estimate(self.ledger, estimated)
-            expected = RunEstimate(estimated.total, tuple(planned_subject(line.planned) for line in estimated.billed))
+            expected = RunEstimate(estimated.total, tuple(line.planned.subject for line in estimated.billed))
             document = {
                 **run.plan.to_json(),
                 "run_kind": str(run_kind(context)),

@@ -164,9 +164,7 @@ def look_at(watched: Watched, store: ObjectStore, dynamodb: DynamoDBGateway) -> 
     return Looked(findings, data_age(facts, now), facts.complete_to, now, facts.holes, about, newest)
 
 
-def _recovery(
-    watched: Watched, dynamodb: DynamoDBGateway
-) -> tuple[PointInTimeRecovery | None, DdbExportError | None]:
+def _recovery(watched: Watched, dynamodb: DynamoDBGateway) -> tuple[PointInTimeRecovery | None, DdbExportError | None]:
     try:
         return dynamodb.recovery(watched.table)[0], None
     except DdbExportError as error:

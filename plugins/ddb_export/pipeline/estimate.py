@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ddb_export.domain.cost import BilledWindow, Budget, Estimate, estimate, prices_of, usd
 from ddb_export.domain.plan import Action, PlannedExport
-from ddb_export.domain.utc import ceil_minute, compact, floor_minute
+from ddb_export.domain.utc import ceil_minute, floor_minute
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import LedgerError
 
@@ -69,7 +69,7 @@ def note_estimate(ledger: Ledger, estimated: Estimate) -> None:
     The note is disposable, and holds the newest ones only: of two runs that plan in the same moment one may be lost.
     """
     noted = noted_estimates(ledger)
-    planned = {planned_subject(line.planned): line.billed_bytes for line in estimated.billed}
+    planned = {line.planned.subject: line.billed_bytes for line in estimated.billed}
     if any(noted.get(subject) != size for subject, size in planned.items()):
         kept = {subject: size for subject, size in noted.items() if subject not in planned} | planned
         ledger.write_note(_NOTE, {"bytes": dict(list(kept.items())[-_MOST_NOTED:])})
@@ -116,7 +116,7 @@ def _started(ledger: Ledger, store: ObjectStore, run: PlannedRun) -> Iterator[Pl
     """Yield the planned exports that were claimed before and whose export exists and has not FAILED."""
     claimed = [each for each in run.plan.exports if each.action is Action.CONTINUE]
     for planned in claimed[:MOST_LOOKED_FOR]:
-        claim = run.chain.newest_attempt(planned_subject(planned), run.identity.table_id)
+        claim = run.chain.newest_attempt(planned.subject, run.identity.table_id)
         if claim is None or ledger.read_note(f"failed/{claim.export}.json"):
             continue
         if is_started(store, claim):
@@ -129,10 +129,3 @@ def is_started(store: ObjectStore, claim: Claim) -> bool:
     :param store: the bucket of the lake.
     """
     return next(iter(store.list_folder(f"{claim.request.s3_prefix}/AWSDynamoDB")), None) is not None
-
-
-def planned_subject(planned: PlannedExport) -> str:
-    """Return what a planned export is an attempt at, as its claim's ``subject`` names it."""
-    if planned.window:
-        return planned.window.key
-    return f"full-{compact(planned.export_time)}" if planned.export_time else ""

@@ -6,6 +6,7 @@
     ledger/claims/{sequence}.json                  one per attempt at an export, numbered without a gap
     ledger/failed/{export}.json                    what DynamoDB said of an attempt that FAILED
     ledger/damaged/{export}.json                   that an attempt's export was not found whole; disposable
+    ledger/left/{export}.json                      that nothing of an attempt can be verified any more; disposable
     ledger/verified/{export}.json                  evidence that an attempt's export is whole
     ledger/published/{output}/{export}/{generation}.json   evidence that an output can be read
     ledger/keys/{TableId}.json                     which attributes are the table's keys
@@ -333,6 +334,13 @@ class Ledger:
         """Return what :meth:`write_note` wrote, None if nothing was written."""
         document, _ = self._documents.read_with_etag(path)
         return document
+
+    def note_names(self, folder: str) -> frozenset[str]:
+        """Return the names of the notes in a folder of the ledger, without ``.json``.
+
+        :param folder: with a final slash.
+        """
+        return frozenset(path.removeprefix(folder).removesuffix(".json") for path in self._documents.paths(folder))
 
     def _show_schema(self, schema: SchemaDocument) -> None:
         """Keep ``schema.json``, a copy for people and other tools, at the newest version.

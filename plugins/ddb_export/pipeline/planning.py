@@ -23,13 +23,14 @@ from ddb_export.domain.planning import (
     TableIdentity,
     plan,
 )
+from ddb_export.domain.standing import left_in_words, rebuilding_what_stands, verified_attempt
 from ddb_export.domain.utc import iso
 from ddb_export.domain.window import Stretch
 from ddb_export.exceptions import ClaimConflictError, EmptyLedgerError, TableIdentityError
 from ddb_export.pipeline.exports import Exports
 from ddb_export.pipeline.key_attributes import remember_key_attributes
 from ddb_export.pipeline.ledger import Ledger, Wanted
-from ddb_export.pipeline.standing import came_to_nothing
+from ddb_export.pipeline.standing import LeftAttempt, came_to_nothing, note_left, words_of_left
 
 if TYPE_CHECKING:
     from ddb_export.aws.dynamodb import DynamoDBGateway
@@ -44,6 +45,7 @@ class PlannedRun:
 
     :param plan: what to do. :param identity: the table. :param chain: the ledger at that moment.
     :param recovery: the table's recovery window at that moment. :param now: AWS's time at that moment.
+    :param left: claims that came to nothing and that the plan leaves.
     """
 
     plan: Plan
@@ -51,6 +53,7 @@ class PlannedRun:
     chain: Chain
     recovery: PointInTimeRecovery
     now: datetime
+    left: tuple[LeftAttempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +104,17 @@ def plan_run(
     began = _base_began(dynamodb, ledger, chain, request)
     left = came_to_nothing(Exports(dynamodb, ledger.store), ledger, chain, recovery.earliest)
     asked = replace(request, now=now)
-    decided = plan(chain, asked, identity, recovery, boundaries, lost=lost, ended=ended, base_began=began, left=left)
-    return PlannedRun(decided, identity, chain, recovery, now)
+    words = words_of_left(left)
+    decided = plan(chain, asked, identity, recovery, boundaries, lost=lost, ended=ended, base_began=began, left=words)
+    return PlannedRun(decided, identity, chain, recovery, now, left)
 
 
 def replay_run(
     dynamodb: DynamoDBGateway, ledger: Ledger, table: str, kept: Plan, table_id: str | None = None
 ) -> PlannedRun:
     """Return a plan that an earlier try of the run made, with the world as it is now; nothing is decided anew.
+
+    Of a window whose next attempt came to nothing since, the verified attempt that stands is rebuilt.
 
     :param kept: the plan. What it names is claimed, so that recovery may have passed it meanwhile.
     :param table_id: TableId of the table that it was made for; None if that was not kept.
@@ -122,7 +128,11 @@ def replay_run(
             f"it was made for TableId {table_id}, and now there is {identity.table_id}: the table was deleted and created again",
             "trigger a new run: what this one planned can be exported of no table any more",
         )
-    return PlannedRun(kept, identity, chain, recovery, now)
+    left = came_to_nothing(Exports(dynamodb, ledger.store), ledger, chain, recovery.earliest)
+    words = words_of_left(left)
+    for line in left_in_words(words):
+        log.info("%s", line)
+    return PlannedRun(rebuilding_what_stands(kept, chain, words), identity, chain, recovery, now, left)
 
 
 def _look(
@@ -144,7 +154,7 @@ def _lost(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, recovery: Poi
     base, earliest = chain.base_claim, recovery.earliest
     if earliest is None or base is None or base.request.export_time is None:
         return frozenset()
-    unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
+    unverified = [claim for claim in chain.pending_claims if not verified_attempt(chain, claim.subject)]
     head = chain.head or base.request.export_time
     beyond = [
         claim for claim in unverified if claim.window and claim.window.start < earliest and claim.window.end > head
@@ -156,9 +166,9 @@ def _lost(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, recovery: Poi
 
 
 def _ended(dynamodb: DynamoDBGateway, ledger: Ledger, chain: Chain, wanted: Stretch) -> frozenset[str]:
-    """Return the unverified windows of a stretch whose export is COMPLETED: its files are damaged, or nobody has looked yet."""
-    unverified = [claim for claim in chain.pending_claims if claim.subject not in chain.verified_subjects]
-    inside = [claim for claim in unverified if claim.window and claim.window.overlaps(wanted)]
+    """Return the windows of a stretch whose newest attempt is COMPLETED and not verified: it is damaged, or nobody has looked yet."""
+    inside = [claim for claim in chain.pending_claims if claim.window and claim.window.overlaps(wanted)]
+    inside = [claim for claim in inside if claim.attempt > verified_attempt(chain, claim.subject)]
     exports = Exports(dynamodb, ledger.store)
     found = {claim.subject: exports.find(claim) for claim in inside}
     return frozenset(subject for subject, each in found.items() if each and each.status is ExportStatus.COMPLETED)
@@ -193,12 +203,13 @@ def require_first_run(ledger: Ledger, store: ObjectStore, earlier: Sequence[str]
 
 
 def claim_plan(ledger: Ledger, run: PlannedRun, destination: Destination) -> list[Claim]:
-    """Claim every export of a plan; what is claimed already stays as it is.
+    """Claim every export of a plan; what is claimed already stays as it is. What came to nothing for good is noted.
 
     :return: the newest attempt at each, in the plan's order.
     :raises ClaimConflictError: another run claimed other boundaries meanwhile; the run has to plan again.
     """
     ledger.own(run.identity.table_arn, run.now)
+    note_left(ledger, run.left)
     remember_key_attributes(ledger, run.identity)
 
     def claim(exports: Sequence[PlannedExport]) -> list[Claim]:

@@ -40,6 +40,7 @@ from ddb_export.pipeline.location import ExportLocation
 from ddb_export.pipeline.rebuild import is_whole
 from ddb_export.pipeline.retention_records import RetentionRecords
 from ddb_export.pipeline.source import ExportManifests, finding_error, read_manifests
+from ddb_export.pipeline.standing import noted_as_left
 from ddb_export.pipeline.widening_records import WideningRecords
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class RawRetention:
             removing=self._records.removals(),
             removed=self._records.removed(),
             tagged=self._records.tagged(),
+            left=noted_as_left(self._ledger),
         )
 
     def _widening(self) -> int | None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ddb_export.domain.cost import prices_of
 from ddb_export.domain.evidence import Claim, ClaimKind
 from ddb_export.domain.spending import MonthSpent, expected_usd, month_of
-from ddb_export.pipeline.estimate import planned_subject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -72,7 +71,7 @@ def spent_this_month(
     arn = run.identity.table_arn
     spending = month_so_far(ledger, run.chain, run.now, note_it=note_it)
     table_bytes = dynamodb.size(arn) if spending.has_pending_full else 0
-    planned = {planned_subject(line.planned) for line in estimated.billed}
+    planned = {line.planned.subject for line in estimated.billed}
     return spending.usd(prices_of(arn.split(":")[3], own_prices), table_bytes, planned)
 
 
@@ -108,7 +107,8 @@ def _claims_of_month(ledger: Ledger, month: str, through: int, last: int) -> lis
     found: list[Claim] = []
     while last > through:
         first = max(through + 1, last - _BATCH + 1)
-        batch = ledger.claims_between(first, last)
+        # What took over another's export keeps that one's time, and is billed with it.
+        batch = [claim for claim in ledger.claims_between(first, last) if claim.took_over is None]
         of_month = [claim for claim in batch if month_of(claim.claimed_at) == month]
         found = [*of_month, *found]
         if len(of_month) < len(batch):

@@ -5,9 +5,10 @@ The rule is in :mod:`ddb_export.domain.standing`; here DynamoDB, and what verifi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ddb_export.domain.evidence import ClaimKind
@@ -23,15 +24,66 @@ if TYPE_CHECKING:
     from ddb_export.pipeline.ledger import Ledger
 
 
-def came_to_nothing(exports: Exports, ledger: Ledger, chain: Chain, earliest: datetime | None) -> Mapping[str, str]:
-    """Return the subjects of claims that will never be verified and need not be, each with why, in words.
+_DAMAGED = "its export is damaged; should its files be restored, clear the verify task of the run that asked for it"
+_LEFT = "left/"
+_LATEST_START = timedelta(days=1)
+"""How long after recovery has passed a window an export of it may still come to light that was asked for before."""
 
-    One listing for each claim in question, of which there are none on most chains.
 
-    :param earliest: where point-in-time recovery begins, None while it is off.
+@dataclass(frozen=True, slots=True)
+class LeftAttempt:
+    """A claim that will never be verified and need not be.
+
+    :param words: why, and what stands in its place. :param may_be_noted: nothing can change it any more, and no note says so yet.
     """
-    reasons = {claim: _why(exports, ledger, claim) for claim in replaceable(chain, earliest)}
-    return {claim.subject: _in_words(chain, claim, why) for claim, why in reasons.items() if why}
+
+    claim: Claim
+    words: str
+    may_be_noted: bool
+
+
+def came_to_nothing(
+    exports: Exports, ledger: Ledger, chain: Chain, earliest: datetime | None, subjects: Collection[str] | None = None
+) -> tuple[LeftAttempt, ...]:
+    """Return the claims that will never be verified and need not be.
+
+    One listing for each claim in question that is not noted, of which there are none on most chains.
+
+    :param earliest: where point-in-time recovery begins, None while it is off. :param subjects: look at these only; None for all.
+    """
+    asked = [claim for claim in replaceable(chain, earliest) if subjects is None or claim.subject in subjects]
+    noted = ledger.note_names(_LEFT) if asked else frozenset()
+    found = []
+    for claim in asked:
+        if claim.export in noted:
+            found.append(
+                LeftAttempt(claim, _in_words(chain, claim, "no export of it can be verified"), may_be_noted=False)
+            )
+        elif why := _why(exports, ledger, claim):
+            is_final = why != _DAMAGED and _is_long_passed(claim, earliest)
+            found.append(LeftAttempt(claim, _in_words(chain, claim, why), is_final))
+    return tuple(found)
+
+
+def words_of_left(left: Iterable[LeftAttempt]) -> Mapping[str, str]:
+    """Return the subjects of what is left, each with why, in words."""
+    return {each.claim.subject: each.words for each in left}
+
+
+def note_left(ledger: Ledger, left: Iterable[LeftAttempt]) -> None:
+    """Leave a note of what is left for good, so that nobody looks for it again and the raw files of what stands may go."""
+    for each in left:
+        if each.may_be_noted:
+            ledger.write_note(f"{_LEFT}{each.claim.export}.json", {"export": each.claim.export, "cause": each.words})
+
+
+def noted_as_left(ledger: Ledger) -> frozenset[str]:
+    """Return the names of the attempts that :func:`note_left` left a note of."""
+    return ledger.note_names(_LEFT)
+
+
+def _is_long_passed(claim: Claim, earliest: datetime | None) -> bool:
+    return claim.window is not None and earliest is not None and claim.window.start + _LATEST_START < earliest
 
 
 def standing_entry(exports: Exports, ledger: Ledger, claim: Claim, earliest: datetime | None) -> VerifiedEntry | None:
@@ -42,7 +94,7 @@ def standing_entry(exports: Exports, ledger: Ledger, claim: Claim, earliest: dat
     if claim.attempt == 1 or claim.window is None or earliest is None or claim.window.start >= earliest:
         return None
     chain = ledger.read()
-    if claim.subject not in came_to_nothing(exports, ledger, chain, earliest):
+    if not came_to_nothing(exports, ledger, chain, earliest, {claim.subject}):
         return None
     return next(iter(ledger.verified_of(chain, [claim.export])), None)
 
@@ -93,7 +145,7 @@ def _why(exports: Exports, ledger: Ledger, claim: Claim) -> str | None:
     if description.status is ExportStatus.FAILED:
         return "its export FAILED"
     if description.status is ExportStatus.COMPLETED and ledger.read_note(_damaged_path(claim.export)):
-        return "its export is damaged; should its files be restored, clear the verify task of the run that asked for it"
+        return _DAMAGED
     return None
 
 

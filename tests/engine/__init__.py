@@ -1,0 +1,1 @@
+"""docker-compose.yaml in a real container engine: ``make engine-check``."""
