@@ -10,6 +10,13 @@ from scripts.guards_of_the_chain import GUARDS_OF_THE_CHAIN
 from scripts.guards_of_the_compaction import GUARDS_OF_THE_COMPACTION
 from scripts.guards_of_the_contract import GUARDS_OF_THE_CONTRACT
 from scripts.guards_of_the_data import GUARDS_OF_THE_DATA
+from scripts.guards_of_the_plan import GUARDS_OF_THE_PLAN
 
-GUARDS = (*GUARDS_OF_THE_CHAIN, *GUARDS_OF_THE_DATA, *GUARDS_OF_THE_CONTRACT, *GUARDS_OF_THE_COMPACTION)
+GUARDS = (
+    *GUARDS_OF_THE_CHAIN,
+    *GUARDS_OF_THE_PLAN,
+    *GUARDS_OF_THE_DATA,
+    *GUARDS_OF_THE_CONTRACT,
+    *GUARDS_OF_THE_COMPACTION,
+)
 """Every guard, in the order of the promises."""
